@@ -19,6 +19,13 @@ pub enum Error {
         /// Error of the system.
         source: io::Error,
     },
+    /// An address is for TLS, and there is no certificate.
+    #[cfg(feature = "tls")]
+    #[error("{addr} is for TLS, and the server has no certificate: give it one with tls()")]
+    NoCertificate {
+        /// Address that was asked for.
+        addr: SocketAddr,
+    },
     /// The system gives no runtime: no thread, or no descriptors.
     #[error(
         "cannot start a runtime: the system has no more threads or descriptors; end a program, or raise the limits"

@@ -40,6 +40,7 @@
 //! | use all of this without async | [`blocking`] |
 //! | test a client on random bad days | `testing::days`, with the cargo feature `proptest` |
 //! | behave like ZooKeeper 3.8 or 3.9 | [`Compat`] |
+//! | speak TLS, and know clients by their certificates | `Builder::tls`, with the cargo feature `tls` |
 //! | write nodes without a session | [`Handle::create`], [`Handle::set`], [`Handle::delete`] |
 //! | restart, go down and come back, reset, be as new for the next test | [`Handle::restart`], [`Handle::take_down`], [`Handle::reset`], [`Handle::reset_all`] |
 //! | break a simulated ensemble: stop, partition and delay its servers, elect a leader, lose the quorum | [`Builder::servers`], [`Server`], [`Handle::lose_quorum`] |
@@ -55,6 +56,7 @@
 //! | --- | --- | --- |
 //! | `server` | yes | all but [`core`] |
 //! | `compressed-snapshots` | yes | data directories of Apache ZooKeeper whose snapshots are compressed |
+//! | `tls` | no | TLS, also mutual, with rustls: `Builder::tls` |
 //! | `tree-files` | no | trees as YAML and JSON |
 //! | `proptest` | no | random bad days in [`testing`], with the crate proptest |
 //!
@@ -163,7 +165,7 @@
 //! slow one is called without the server's lock.
 //!
 //! # Four-letter words
-//! All words of ZooKeeper are answered with the figures of this server. Figures of absent mechanisms (a quorum, TLS) are
+//! All words of ZooKeeper are answered with the figures of this server. Figures of absent mechanisms (a quorum) are
 //! zero, and `hash` has an empty answer. `mntr` shows `*_per_namespace` for the first thousand children of the root with
 //! names of up to 256 bytes; lengths are in bytes.
 //!
@@ -273,6 +275,9 @@ pub use self::{
 };
 #[cfg(feature = "server")]
 pub use common::Clock;
+// Certificates and keys.
+#[cfg(feature = "tls")]
+pub use common::tls::{Pem, ServerTls as Tls, ServerTlsConfig as TlsConfig, TlsError, TlsVersion};
 #[cfg(feature = "tree-files")]
 pub use tree_file::{Loaded, TreeFile, TreeFileError, TreeNode};
 

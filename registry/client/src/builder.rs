@@ -19,6 +19,7 @@ use crate::command::Refusal;
 use crate::connect::{Connect, TcpConnect};
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::secured::secured;
 use crate::servers::{ConnectString, parse_chroot};
 use crate::session::{self, SaslUser};
 use crate::session_state::SessionState;
@@ -370,10 +371,10 @@ impl Builder {
         #[cfg(feature = "tls")]
         let connector = match self.tls {
             Some(tls) => Arc::new(TlsConnect::over(connector, tls)),
-            None => list.secured(connector)?,
+            None => secured(connector, list.tls.as_ref())?,
         };
         #[cfg(not(feature = "tls"))]
-        let connector = list.secured(connector)?;
+        let connector = secured(connector, list.tls.as_ref())?;
         let chroot = Chroot::new(list.chroot + &below);
         let clock = self.clock.unwrap_or_else(Clock::start);
         let servers = list.servers.clone();

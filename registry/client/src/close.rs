@@ -11,6 +11,7 @@ use crate::command::Command;
 use crate::connect::{Connect, TcpConnect};
 use crate::driver::Driver;
 use crate::error::Error;
+use crate::secured::secured;
 use crate::servers::ConnectString;
 use crate::session::{self, CloseResult};
 use crate::session_state::Credentials;
@@ -64,7 +65,7 @@ pub async fn close_session_via(
     timeout: Duration,
 ) -> Result<SessionEnd, Error> {
     let list = ConnectString::parse(servers)?;
-    let (connector, servers) = (list.secured(Arc::new(connector))?, list.servers);
+    let (connector, servers) = (secured(Arc::new(connector), list.tls.as_ref())?, list.servers);
     let config = session::SessionConfig {
         servers: servers.len(),
         session_timeout: Millis::from(timeout),

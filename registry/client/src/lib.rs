@@ -124,6 +124,7 @@ mod feed;
 mod link;
 mod persistent_watch;
 mod reads;
+mod secured;
 mod servers;
 mod session;
 mod session_state;

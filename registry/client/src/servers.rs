@@ -1,12 +1,8 @@
 //! The connect string: `host:port,host:port/chroot`, with options for TLS.
 
-use std::sync::Arc;
-
 use zk_wire::path::{self, PathError};
 
-use crate::connect::Connect;
-use crate::error::Error;
-use crate::tls_files::TlsFiles;
+use crate::tls_files::{BadOptions, TlsFiles};
 
 /// Port of an entry without one.
 pub const DEFAULT_PORT: u16 = 2181;
@@ -161,17 +157,11 @@ impl ConnectString {
         if chroot.split('/').any(|name| name.trim() != name) {
             return Err(ServersError::ChrootWithBlank { chroot: chroot.to_owned() });
         }
-        Ok(Self { servers, chroot: parse_chroot(chroot)?, tls: options.map(TlsFiles::parse).transpose()? })
-    }
-}
-
-impl ConnectString {
-    /// Speaks TLS over the connections of `connector`, if the options ask for it.
-    pub(crate) fn secured(&self, connector: Arc<dyn Connect>) -> Result<Arc<dyn Connect>, Error> {
-        match &self.tls {
-            Some(files) => files.over(connector),
-            None => Ok(connector),
-        }
+        let tls = options.map(TlsFiles::parse).transpose().map_err(|bad| match bad {
+            BadOptions::Unknown(option) => ServersError::UnknownOption { option },
+            BadOptions::Missing(missing) => ServersError::MissingOption { missing },
+        })?;
+        Ok(Self { servers, chroot: parse_chroot(chroot)?, tls })
     }
 }
 
@@ -294,7 +284,10 @@ mod tests {
         for text in ["h/a?b", "h?", "h/a?"] {
             let error = ConnectString::parse(text).unwrap_err();
             assert!(matches!(error, ServersError::UnknownOption { .. }), "{text}: {error}");
+            assert!(error.to_string().contains("the options are ca, certfile"), "{error}");
         }
+        let error = ConnectString::parse("h?certfile=c").unwrap_err().to_string();
+        assert!(error.contains("name no ca"), "{error}");
     }
 
     #[test]

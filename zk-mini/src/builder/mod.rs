@@ -4,6 +4,8 @@ mod access;
 mod disk;
 mod limits;
 mod start;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -17,6 +19,8 @@ use crate::shell::engine::{Engine, HttpHandler};
 use crate::shell::http::HttpConnection;
 use crate::shell::limits::Limits;
 use crate::shell::state::AuditSink;
+#[cfg(feature = "tls")]
+use crate::shell::security::TlsSetup;
 use crate::storage::Settings;
 #[cfg(feature = "tree-files")]
 use crate::tree_file::TreeFile;
@@ -48,6 +52,10 @@ pub struct Builder {
     listen: Vec<SocketAddr>,
     /// Addresses of each server, if they are given one by one.
     each: Vec<Vec<SocketAddr>>,
+    /// Addresses for TLS only.
+    listen_tls: Vec<SocketAddr>,
+    #[cfg(feature = "tls")]
+    tls: Option<TlsSetup>,
     backlog: i32,
     servers: usize,
     time: Time,
@@ -81,6 +89,9 @@ impl Builder {
         Self {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
             each: Vec::new(),
+            listen_tls: Vec::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
             backlog: -1,
             servers: 1,
             time: Time::Real,
@@ -157,6 +168,7 @@ impl Builder {
     pub fn in_memory(mut self) -> Self {
         self.listen.clear();
         self.each.clear();
+        self.listen_tls.clear();
         self
     }
 

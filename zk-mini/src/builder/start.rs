@@ -31,7 +31,7 @@ impl Builder {
     /// [`Error`] if the address cannot be listened on, if the settings contradict each other, or if the data
     /// directory cannot be used.
     pub async fn start(mut self) -> Result<ZkMini, Error> {
-        let runtime = Runtime::choose(!self.listen.is_empty())?;
+        let runtime = Runtime::choose(!self.listen.is_empty() || !self.listen_tls.is_empty())?;
         let secret = self.new_secret()?;
         let clock = match self.time {
             Time::Real => Clock::real(),
@@ -53,11 +53,17 @@ impl Builder {
         if min > max {
             return Err(Error::SessionTimeouts { min, max });
         }
-        let addrs = self.addrs()?;
-        let listener = match &addrs[..] {
-            [] => None,
-            addrs => Some(Arc::new(runtime.with_drivers(|| Listener::bind(addrs, self.backlog))?)),
+        #[cfg(feature = "tls")]
+        self.prepare_tls()?;
+        let (plain, for_tls) = (self.addrs(&self.listen, &self.each)?, self.addrs(&self.listen_tls, &[])?);
+        let listener = match (&plain[..], &for_tls[..]) {
+            ([], []) => None,
+            (plain, for_tls) => {
+                let bound = runtime.with_drivers(|| Listener::bind(plain, for_tls, self.backlog));
+                Some(Arc::new(bound?))
+            }
         };
+        let (listens, listens_tls) = listener.as_ref().map(|listener| listener.firsts()).unwrap_or_default();
         let (mut core, store) = match self.data_dir {
             Some(dir) => {
                 let config = Config { digests: true, ..self.core };
@@ -78,7 +84,8 @@ impl Builder {
             compat,
             tick,
             session_timeouts: (min, max),
-            listens: listener.as_ref().map(|listener| listener.addrs[0]),
+            listens,
+            listens_tls,
             backlog: self.backlog,
             max_client_connections: self.limits.max_client_connections,
         };
@@ -91,7 +98,16 @@ impl Builder {
             log!(INFO, "in memory: nothing is kept");
         }
         let (configuration, words, http) = (configuration.into(), self.words, self.http);
-        let setup = Setup { configuration, words, listener, http, audit: self.audit, files };
+        let setup = Setup {
+            configuration,
+            words,
+            listener,
+            http,
+            audit: self.audit,
+            #[cfg(feature = "tls")]
+            tls: self.tls,
+            files,
+        };
         let journal = store.as_ref().map(|_| Journal::default());
         let engine = Arc::new(Engine::new(core, journal, setup, clock, self.limits, runtime));
         // No connection is accepted before the server runs. Nothing becomes durable before, either.
@@ -105,14 +121,15 @@ impl Builder {
         Ok(zk)
     }
 
-    /// Returns the addresses of each server; none for servers in memory.
-    fn addrs(&self) -> Result<Vec<Vec<SocketAddr>>, Error> {
+    /// Returns the addresses of each server, from those of the first one unless they are given for each; none for servers in
+    /// memory.
+    fn addrs(&self, first: &[SocketAddr], each: &[Vec<SocketAddr>]) -> Result<Vec<Vec<SocketAddr>>, Error> {
         let count = self.servers;
         if !(1..=MAX_SERVERS).contains(&count) {
             return Err(Error::ServerCount { count, max: MAX_SERVERS });
         }
-        if self.listen.is_empty() || !self.each.is_empty() {
-            return Ok(self.each.clone());
+        if first.is_empty() || !each.is_empty() {
+            return Ok(each.to_vec());
         }
         let of_server = |server: u16| {
             let next = |addr: &SocketAddr| {
@@ -121,7 +138,7 @@ impl Builder {
                 let port = port.ok_or(Error::NoPortsLeft { first: *addr, count })?;
                 Ok(SocketAddr::new(addr.ip(), port))
             };
-            self.listen.iter().map(next).collect()
+            first.iter().map(next).collect()
         };
         (0..).take(count).map(of_server).collect()
     }

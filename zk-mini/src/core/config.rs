@@ -57,6 +57,10 @@ pub struct Config {
     pub throttle: Throttle,
     /// Emits an audit record for each change, as [`Output::Audit`](super::Output::Audit).
     pub audit: bool,
+    /// Accepts ACLs of the scheme `x509`, for clients with certificates.
+    pub x509: bool,
+    /// Name in the certificate that has all permissions (`X509AuthenticationProvider.superUser`).
+    pub x509_super_user: Option<String>,
     /// Refuses writes over a quota; otherwise quotas are only counted (`enforceQuota`).
     pub enforce_quota: bool,
     /// Answers `reconfig` with `UNIMPLEMENTED` instead of `RECONFIG_DISABLED` (`reconfigEnabled`). A single server
@@ -141,6 +145,8 @@ impl Default for Config {
             nonce_secret: None,
             throttle: Throttle::default(),
             audit: false,
+            x509: false,
+            x509_super_user: None,
             enforce_quota: false,
             reconfig_enabled: false,
             container_check_interval: Millis(60_000),

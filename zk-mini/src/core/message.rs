@@ -70,6 +70,14 @@ pub enum Input {
         /// Body of the frame, without its length field.
         frame: Bytes,
     },
+    /// The peer of a connection has proved by its certificate who it is, as TLS does before the first frame: it has the
+    /// identity `x509` then.
+    Certified {
+        /// Id of the connection.
+        conn: ConnId,
+        /// Name in the certificate, as RFC 2253 has it.
+        subject: String,
+    },
     /// Data has arrived that cannot be handled yet, because earlier requests wait for the disk. It counts as a sign
     /// of life of the session.
     Waiting {

@@ -206,6 +206,7 @@ impl Core {
                 self.peers.insert(conn, PeerState::new(peer, listener));
                 self.accepted_frozen(conn, listener);
             }
+            Input::Certified { conn, ref subject } => self.certified(conn, subject),
             Input::Frame { conn, ref frame } => self.frame(now, conn, frame),
             Input::Waiting { conn } => self.waiting(now, conn),
             Input::Closed { conn } => self.lost(conn),

@@ -47,10 +47,16 @@ impl PeerState {
             identities: &self.identities,
             unchecked: config.skip_acl,
             sasl: config.sasl_scheme,
+            x509: config.x509,
             ip_v6: rules.ip_acl_takes_v6,
             max_entries: config.max_acl_entries,
             max_own_entries: config.max_auth_ids,
         }
+    }
+
+    /// Returns `true` if the peer has an identity of the scheme.
+    pub(crate) fn has_identity(&self, scheme: &str) -> bool {
+        self.identities.iter().any(|identity| identity.scheme == scheme)
     }
 
     /// Adds an identity. Returns `false` if the peer has as many as allowed.
@@ -82,10 +88,12 @@ impl PeerState {
         };
         let others = self.identities.iter().map(|identity| ClientInfo {
             auth_scheme: identity.scheme.clone(),
-            user: match &*identity.scheme {
-                "digest" => ByteString::from(identity.id.split(':').next().unwrap_or_default()),
-                _ => identity.id.clone(),
-            },
+            user: ByteString::from(match &*identity.scheme {
+                // No provider has the scheme, so it has no name either.
+                "super" => "",
+                "digest" => identity.id.split(':').next().unwrap_or_default(),
+                _ => &*identity.id,
+            }),
         });
         std::iter::once(address).chain(others).collect()
     }

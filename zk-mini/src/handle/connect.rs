@@ -14,6 +14,13 @@ impl Handle {
         self.engine.setup.configuration.listens
     }
 
+    /// Returns the first address that the server listens on for TLS only; `None` if there is none.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.engine.setup.configuration.listens_tls
+    }
+
     /// Returns the connect string for clients: `127.0.0.1:PORT`, in an ensemble one for each server, with commas. A server that listens on every address gives its
     /// loopback address; a server in memory gives a name that does not resolve, for clients that need a name
     /// beside their [`Connector`].

@@ -45,6 +45,8 @@ pub struct Configuration {
     pub session_timeouts: (Millis, Millis),
     /// First address that it listens on.
     pub listens: Option<SocketAddr>,
+    /// First address that it listens on for TLS only.
+    pub listens_tls: Option<SocketAddr>,
     /// `clientPortListenBacklog`, as it was set.
     pub backlog: i32,
     /// `maxClientCnxns`, as it was set.

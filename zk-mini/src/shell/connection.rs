@@ -16,6 +16,8 @@ use crate::shell::engine::{ConnectionGuard, Handled};
 use crate::shell::http::{HttpConnection, HttpStream, Stream};
 use crate::shell::opening::Opening;
 use crate::shell::outbox::{Close, InputWaiter};
+#[cfg(feature = "tls")]
+use crate::shell::security::Security;
 use crate::shell::turned_away;
 
 /// Bytes to read at once: few at first, so that an idle connection costs little; doubled whenever a read fills them.
@@ -57,6 +59,8 @@ async fn serve(stream: impl Stream, guard: ConnectionGuard) {
             Progress::Input => match task.handle_input() {
                 Opening::FourLetterWord(request) => task.guard.engine.answer(&task.guard, request).await,
                 Opening::Http => return task.hand_over(),
+                Opening::Tls => return task.secure().await,
+                Opening::NoTls => return task.guard.engine.refuse_plain(&task.guard),
                 Opening::Incomplete | Opening::Frame => {}
             },
             Progress::Yield => tokio::task::yield_now().await,
@@ -196,9 +200,10 @@ impl<S: Stream> ConnectionTask<S> {
         let brought = self.input.len();
         let setup = &self.guard.engine.setup;
         if self.opening == Opening::Incomplete {
-            self.opening = Opening::recognise(&self.input, &setup.words, setup.http.is_some());
+            let security = self.guard.security;
+            self.opening = Opening::recognise(&self.input, &setup.words, setup.http.is_some(), security);
             match self.opening {
-                Opening::Incomplete | Opening::Http => return self.opening,
+                Opening::Incomplete | Opening::Http | Opening::Tls | Opening::NoTls => return self.opening,
                 Opening::Frame | Opening::FourLetterWord(_) if self.guard.outbox.is_paused() => {
                     // A frozen connection goes on when it is thawed.
                     self.handled = Handled::UntilNextTurn;
@@ -223,6 +228,21 @@ impl<S: Stream> ConnectionTask<S> {
         }
         self.opening
     }
+
+    /// Performs the TLS handshake, and serves what is inside. The server counts it as the same connection.
+    #[cfg(feature = "tls")]
+    async fn secure(self) {
+        let Self { stream, mut guard, input, .. } = self;
+        let stream = HttpStream::new(input, stream);
+        if let Some(stream) = crate::shell::tls::shake_hands(stream, &guard).await {
+            guard.security = Security::Plain;
+            spawn(stream, guard);
+        }
+    }
+
+    /// Drops the connection: there is no TLS in this build, and no address takes it.
+    #[cfg(not(feature = "tls"))]
+    async fn secure(self) {}
 
     /// Hands the connection to the function that serves HTTP. The server forgets it first.
     fn hand_over(self) {
@@ -254,7 +274,12 @@ impl<S: Stream> ConnectionTask<S> {
             // A peer that is too slow loses the rest.
             let _ = engine.runtime.timeout(LINGER, write).await;
         }
-        let _ = self.stream.shutdown().await;
+        // Once: TLS has a last message, and a peer that takes nothing is not waited for.
+        poll_fn(|cx| {
+            let _ = Pin::new(&mut self.stream).poll_shutdown(cx);
+            Poll::Ready(())
+        })
+        .await;
         // Closing a socket with unread input resets it, and the peer might lose bytes that it has not read yet.
         poll_fn(|cx| {
             self.input.clear();

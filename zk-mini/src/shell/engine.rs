@@ -29,6 +29,9 @@ use crate::shell::outbox::{Close, Outbox};
 use crate::shell::panics::surviving;
 use crate::shell::remote::Remote;
 use crate::shell::runtime::Runtime;
+use crate::shell::security::Security;
+#[cfg(feature = "tls")]
+use crate::shell::security::TlsSetup;
 use crate::shell::state::{AuditSink, ServerState};
 use crate::shell::turn::{Turn, Wakers};
 use crate::shell::turn_log::{Line, TurnLog};
@@ -85,6 +88,9 @@ pub(crate) struct Setup {
     pub(crate) http: Option<HttpHandler>,
     /// Function that takes audit records, if there is one.
     pub(crate) audit: Option<AuditSink>,
+    /// TLS, if there is some.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<TlsSetup>,
     /// The data directory, if there is one.
     pub(crate) files: Option<Arc<Files>>,
 }
@@ -93,6 +99,24 @@ impl Setup {
     /// Returns the addresses that the server listens on.
     pub(crate) fn addrs(&self) -> &[SocketAddr] {
         self.listener.as_ref().map_or(&[], |listener| &listener.addrs)
+    }
+
+    /// Returns what a listening address takes; `None` is this process.
+    #[cfg(feature = "tls")]
+    fn security(&self, listener: Option<usize>) -> Security {
+        let is_for_tls = |index| self.listener.as_ref().is_some_and(|listener| listener.is_for_tls(index));
+        match &self.tls {
+            Some(_) if listener.is_some_and(is_for_tls) => Security::Tls,
+            Some(setup) if setup.is_unified => Security::Either,
+            _ => Security::Plain,
+        }
+    }
+
+    /// Returns what a listening address takes.
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, reason = "with TLS it is used")]
+    fn security(&self, _: Option<usize>) -> Security {
+        Security::Plain
     }
 }
 
@@ -118,6 +142,8 @@ pub(crate) struct ConnectionGuard {
     pub(crate) remote: Option<SocketAddr>,
     /// Address that it was accepted at.
     pub(crate) listener: Option<SocketAddr>,
+    /// What its first bytes may be.
+    pub(crate) security: Security,
     /// Server that it belongs to, if there are several.
     pub(crate) server: Option<usize>,
 }
@@ -193,8 +219,9 @@ impl Engine {
             state.handle(Input::Accepted { conn: id, peer: Remote(remote).peer(), listener }, turn);
             let server = listener.filter(|_| state.core.server_count() > 0);
             let socket = if let Came::ToSocket(socket) = came { Some(socket) } else { None };
+            let security = self.setup.security(socket);
             let listener = socket.and_then(|socket| self.setup.addrs().get(socket)).copied();
-            Ok(ConnectionGuard { engine: Arc::clone(self), id, outbox, remote, listener, server })
+            Ok(ConnectionGuard { engine: Arc::clone(self), id, outbox, remote, listener, security, server })
         })
     }
 
@@ -269,6 +296,13 @@ impl Engine {
             state.log.push(turn.now.mono, line);
             guard.outbox.close(Close::Flushed, turn);
         });
+    }
+
+    /// Logs a connection without TLS at an address that is for TLS only; the caller closes it.
+    pub(crate) fn refuse_plain(&self, guard: &ConnectionGuard) {
+        let why = "this address is for TLS only, and the client does not speak it".to_owned();
+        let line = Line::NoTls { remote: Remote(guard.remote), conn: guard.id, why };
+        self.turn(|state, turn| state.log.push(turn.now.mono, line));
     }
 
     /// Counts a connection that its peer has ended.

@@ -27,6 +27,8 @@ pub(crate) struct Listener {
     pub(crate) addrs: Vec<SocketAddr>,
     /// Server of each socket, in the same order.
     servers: Vec<usize>,
+    /// Number of addresses before those that are for TLS only.
+    plain: usize,
     pub(crate) barrier: AcceptBarrier,
     backlog: i32,
 }
@@ -47,20 +49,38 @@ enum ListenSocket {
 }
 
 impl Listener {
-    /// Listens on all addresses of each server. Those of one server with port 0 get the same port.
-    pub(crate) fn bind(servers: &[Vec<SocketAddr>], backlog: i32) -> Result<Self, Error> {
+    /// Listens on all addresses of each server, first on the ordinary ones, then on those for TLS only. Those of one kind of one
+    /// server with port 0 get the same port.
+    pub(crate) fn bind(
+        plain: &[Vec<SocketAddr>],
+        for_tls: &[Vec<SocketAddr>],
+        backlog: i32,
+    ) -> Result<Self, Error> {
+        let wishes = || plain.iter().chain(for_tls).flatten();
         let mut tries = 0;
         loop {
             tries += 1;
-            match bind_all(servers, backlog) {
+            match bind_all(plain, for_tls, backlog) {
                 Err(Error::Listen { addr, source })
                     if source.kind() == io::ErrorKind::AddrInUse
                         && tries < TRIES
-                        && servers.iter().flatten().any(|wish| wish.port() == 0)
-                        && !servers.iter().flatten().any(|wish| *wish == addr) => {}
+                        && wishes().any(|wish| wish.port() == 0)
+                        && !wishes().any(|wish| *wish == addr) => {}
                 bound => return bound,
             }
         }
+    }
+
+    /// Returns true if the address of this index is for TLS only.
+    #[cfg(feature = "tls")]
+    pub(crate) fn is_for_tls(&self, index: usize) -> bool {
+        index >= self.plain
+    }
+
+    /// Returns the first address, and the first one that is for TLS only.
+    pub(crate) fn firsts(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        let (plain, for_tls) = self.addrs.split_at(self.plain);
+        (plain.first().copied(), for_tls.first().copied())
     }
 
     /// Closes the sockets: the port is free when this returns.
@@ -172,10 +192,10 @@ pub(crate) struct Accepted {
     pub(crate) listener: usize,
 }
 
-fn bind_all(servers: &[Vec<SocketAddr>], backlog: i32) -> Result<Listener, Error> {
+fn bind_all(plain: &[Vec<SocketAddr>], for_tls: &[Vec<SocketAddr>], backlog: i32) -> Result<Listener, Error> {
     let (mut sockets, mut addrs, mut of) = (Vec::new(), Vec::new(), Vec::new());
-    let beside_others = servers.iter().map(Vec::len).sum::<usize>() > 1;
-    for (server, wishes) in servers.iter().enumerate() {
+    let beside_others = plain.iter().chain(for_tls).map(Vec::len).sum::<usize>() > 1;
+    for (server, wishes) in plain.iter().enumerate().chain(for_tls.iter().enumerate()) {
         let mut shared = 0;
         for wish in wishes {
             let mut addr = *wish;
@@ -193,7 +213,8 @@ fn bind_all(servers: &[Vec<SocketAddr>], backlog: i32) -> Result<Listener, Error
         }
     }
     let sockets = Mutex::new(Sockets { sockets, next: 0 });
-    Ok(Listener { sockets, addrs, servers: of, barrier: AcceptBarrier::default(), backlog })
+    let plain = plain.iter().map(Vec::len).sum();
+    Ok(Listener { sockets, addrs, servers: of, plain, barrier: AcceptBarrier::default(), backlog })
 }
 
 /// Binds a socket, and listens.

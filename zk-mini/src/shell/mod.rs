@@ -6,8 +6,8 @@
 //! outputs: replies go to the [`outbox`] of a connection, or first to the [`journal`] until the [`keeper`] has
 //! written the transactions before them to the disk.
 //!
-//! Room for more: another protocol on the same port is recognised in [`opening`]; another kind of stream, such as TLS,
-//! is made by [`accept`] and handed to [`connection::spawn`], which flushes it after each batch. Faults are decided in
+//! Room for more: another protocol on the same port is recognised in [`opening`]; TLS is recognised there, too, and its stream handed
+//! to [`connection::spawn`] anew, which flushes it after each batch. Faults are decided in
 //! the core, where requests and answers pass, with the core's deadlines; `ServerState::perform` performs them.
 
 pub(crate) mod accept;
@@ -33,9 +33,12 @@ pub(crate) mod outbox;
 pub(crate) mod panics;
 pub(crate) mod remote;
 pub(crate) mod runtime;
+pub(crate) mod security;
 pub(crate) mod state;
 pub(crate) mod system_info;
 pub(crate) mod time;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 pub(crate) mod together;
 pub(crate) mod turn;
 pub(crate) mod turn_log;

@@ -1,6 +1,7 @@
 //! Recognises the protocol of a connection by its first bytes: several protocols share a port.
 
 use crate::report::four_letter::{Whitelist, WordRequest};
+use crate::shell::security::Security;
 
 /// Protocol that a connection begins with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -13,7 +14,14 @@ pub(crate) enum Opening {
     FourLetterWord(WordRequest),
     /// HTTP: the bytes are the beginning of a method.
     Http,
+    /// TLS: the first byte is that of a handshake.
+    Tls,
+    /// Another protocol on an address that is for TLS only.
+    NoTls,
 }
+
+/// First byte of a TLS handshake. As that of a length it means 352 MiB or more, which few servers accept.
+const TLS_HANDSHAKE: u8 = 0x16;
 
 /// First bytes of HTTP's methods. As the length of a frame each is over 1 GB, which no server accepts.
 const HTTP: [&[u8; Opening::LEN]; 6] = [b"GET ", b"PUT ", b"POST", b"HEAD", b"DELE", b"OPTI"];
@@ -24,7 +32,16 @@ impl Opening {
 
     /// Recognises the protocol; HTTP only if the server has it. Four letters are a word, not a length, however long a frame
     /// may be.
-    pub(crate) fn recognise(input: &[u8], words: &Whitelist, has_http: bool) -> Self {
+    pub(crate) fn recognise(input: &[u8], words: &Whitelist, has_http: bool, security: Security) -> Self {
+        if security != Security::Plain
+            && let Some(first) = input.first()
+        {
+            match (*first, security) {
+                (TLS_HANDSHAKE, _) => return Self::Tls,
+                (_, Security::Tls) => return Self::NoTls,
+                _ => {}
+            }
+        }
         let Some((first, rest)) = input.split_first_chunk() else { return Self::Incomplete };
         if has_http && Self::is_http(first) {
             return Self::Http;
@@ -44,7 +61,7 @@ mod tests {
 
     #[test]
     fn an_opening_may_be_incomplete() {
-        let opening = |input: &[u8]| Opening::recognise(input, &Whitelist::default(), true);
+        let opening = |input: &[u8]| Opening::recognise(input, &Whitelist::default(), true, Security::Plain);
         assert_eq!(opening(b"ruo"), Opening::Incomplete);
         assert_eq!(opening(b"stm"), Opening::Incomplete);
         assert_eq!(
@@ -60,8 +77,23 @@ mod tests {
     }
 
     #[test]
+    fn tls_is_told_by_its_first_byte_where_it_is_wanted() {
+        let opening =
+            |input: &[u8], security| Opening::recognise(input, &Whitelist::default(), true, security);
+        assert_eq!(opening(&[0x16], Security::Either), Opening::Tls);
+        assert_eq!(opening(&[0x16, 3, 1, 2], Security::Tls), Opening::Tls);
+        assert_eq!(opening(&[0x16, 3, 1, 2], Security::Plain), Opening::Frame, "TLS in TLS is none");
+        for other in [&b"GET /"[..], b"ruok", &[0], &[0, 0, 0, 45]] {
+            assert_eq!(opening(other, Security::Tls), Opening::NoTls);
+        }
+        assert_eq!(opening(&[0, 0, 0, 45], Security::Either), Opening::Frame);
+        assert_eq!(opening(&[], Security::Tls), Opening::Incomplete);
+    }
+
+    #[test]
     fn http_is_told_by_its_method_if_the_server_has_it() {
-        let opening = |input: &[u8], has| Opening::recognise(input, &Whitelist::default(), has);
+        let opening =
+            |input: &[u8], has| Opening::recognise(input, &Whitelist::default(), has, Security::Either);
         for request in ["GET / HTTP/1.1", "PUT /x", "POST /x", "HEAD /", "DELETE /x", "OPTIONS *"] {
             assert_eq!(opening(request.as_bytes(), true), Opening::Http, "{request}");
             assert_eq!(opening(request.as_bytes(), false), Opening::Frame, "{request}");

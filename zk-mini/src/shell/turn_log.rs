@@ -46,6 +46,8 @@ pub(crate) enum Line {
     DoesNotRead { remote: Remote, conn: ConnId, limit: usize },
     /// A peer sent bytes that are not a frame.
     NoFrame { remote: Remote, conn: ConnId, had_session: bool, error: DecodeError },
+    /// A TLS handshake failed, or there was none where one is needed.
+    NoTls { remote: Remote, conn: ConnId, why: String },
     /// Lines were left out.
     LeftOut(LeftOut<Source>),
     /// A request, as it came in.
@@ -132,7 +134,11 @@ impl Line {
             | Self::NoFrame { had_session: true, .. }
             | Self::Note(_, Note::NotAuthenticated { .. })
             | Self::LeftOut(_) => Level::WARN,
-            Self::Note(..) | Self::Expired(_) | Self::Sessionless(..) | Self::NoFrame { .. } => Level::INFO,
+            Self::Note(..)
+            | Self::Expired(_)
+            | Self::Sessionless(..)
+            | Self::NoFrame { .. }
+            | Self::NoTls { .. } => Level::INFO,
             Self::Request(..) => Level::DEBUG,
             Self::Received { .. } | Self::Sent { .. } => Level::TRACE,
         }
@@ -144,7 +150,8 @@ impl Line {
             Self::Note(remote, _)
             | Self::Sessionless(remote, _)
             | Self::DoesNotRead { remote, .. }
-            | Self::NoFrame { remote, .. } => Some(Source::Peer(PeerKey::new(remote.peer().ip))),
+            | Self::NoFrame { remote, .. }
+            | Self::NoTls { remote, .. } => Some(Source::Peer(PeerKey::new(remote.peer().ip))),
             Self::TooMany(remote, _) | Self::Full(remote, _) => Some(Source::Peer(PeerKey::new(remote.ip()))),
             Self::Expired(_) => Some(Source::Expiry),
             Self::LeftOut(_) | Self::Request(..) | Self::Received { .. } | Self::Sent { .. } => None,
@@ -173,6 +180,9 @@ impl Line {
             }
             Self::NoFrame { remote, conn, had_session: true, error } => {
                 log!(WARN, %remote, conn = conn.0, %error, "connection closed: invalid request");
+            }
+            Self::NoTls { remote, conn, why } => {
+                log!(INFO, %remote, conn = conn.0, %why, "TLS handshake refused");
             }
             Self::LeftOut(LeftOut { source, lines }) => {
                 log!(WARN, source = %ShownSource(*source), lines, "further lines were left out in the last minute");

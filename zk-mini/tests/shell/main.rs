@@ -44,5 +44,7 @@ mod streams;
 mod subscriber;
 mod successors;
 mod time;
+#[cfg(feature = "tls")]
+mod tls;
 #[cfg(feature = "tree-files")]
 mod tree_files;

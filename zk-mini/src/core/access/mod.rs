@@ -10,3 +10,4 @@ pub(crate) mod requester;
 pub(crate) mod sasl;
 pub(crate) mod sent_acl;
 pub(crate) mod shared_acl;
+pub(crate) mod x509;

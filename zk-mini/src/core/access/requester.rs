@@ -29,6 +29,8 @@ pub(crate) struct Requester<'a> {
     pub(crate) unchecked: bool,
     /// Knows the `sasl` scheme in ACLs.
     pub(crate) sasl: bool,
+    /// Accepts ACLs of the `x509` scheme.
+    pub(crate) x509: bool,
     /// Accepts IPv6 addresses in ACLs of the `ip` scheme.
     pub(crate) ip_v6: bool,
     /// Maximum number of entries of a list, and of those that `auth` stands for.

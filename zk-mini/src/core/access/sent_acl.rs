@@ -9,6 +9,7 @@ use crate::core::access::acl_table::AclTable;
 use crate::core::access::network::Network;
 use crate::core::access::requester::Requester;
 use crate::core::access::sasl;
+use crate::core::access::x509;
 
 impl Requester<'_> {
     /// Returns the list in stored form: without duplicates, and with the requester's identities in place of `auth`.
@@ -52,7 +53,10 @@ impl Requester<'_> {
         let own: Vec<_> = self
             .identities
             .iter()
-            .filter(|identity| identity.scheme == "digest" || (self.sasl && identity.scheme == sasl::SCHEME))
+            .filter(|identity| match &*identity.scheme {
+                "digest" | "x509" => true,
+                scheme => self.sasl && scheme == sasl::SCHEME,
+            })
             .map(|identity| Acl { perms, scheme: identity.scheme.clone(), id: identity.id.clone() })
             .collect();
         if own.is_empty() { Err(ErrorCode::INVALID_ACL) } else { Ok(own) }
@@ -60,7 +64,11 @@ impl Requester<'_> {
 
     /// Returns the id if it is valid for the scheme. Null is checked only if the scheme is known, as in ZooKeeper.
     fn valid_id<'a>(&self, scheme: &str, id: Option<&'a str>) -> Result<&'a str, ErrorCode> {
-        let is_known = matches!(scheme, "world" | "digest" | "ip") || (self.sasl && scheme == sasl::SCHEME);
+        let is_known = match scheme {
+            "world" | "digest" | "ip" => true,
+            "x509" => self.x509,
+            scheme => self.sasl && scheme == sasl::SCHEME,
+        };
         if !is_known {
             return Err(ErrorCode::INVALID_ACL);
         }
@@ -69,6 +77,7 @@ impl Requester<'_> {
             "world" => id == "anyone",
             "digest" => is_digest_id(id),
             sasl::SCHEME => sasl::is_valid_id(id),
+            "x509" => x509::is_name(id),
             _ => Network::parse(id, self.ip_v6).is_some(),
         };
         if is_valid { Ok(id) } else { Err(ErrorCode::INVALID_ACL) }

@@ -197,6 +197,7 @@ impl Core {
             identities: &[],
             unchecked: true,
             sasl: self.config.sasl_scheme,
+            x509: self.config.x509,
             ip_v6: self.rules.ip_acl_takes_v6,
             max_entries: self.config.max_acl_entries,
             max_own_entries: self.config.max_auth_ids,

@@ -19,6 +19,10 @@ impl Core {
     /// Adds an identity to a connection. The connection is closed if it is not accepted.
     pub(crate) fn auth(&mut self, call: &Call, request: &AuthView<'_>) -> Answer {
         let peer = self.peers.get_mut(&call.conn).ok_or(Failure::Close)?;
+        // The certificate is known already, if there is one.
+        if self.config.x509 && request.scheme.as_deref() == Some("x509") && peer.has_identity("x509") {
+            return Ok(Reply::Header);
+        }
         let identities = identities(&self.config, request.scheme.as_deref(), request.auth);
         let accepted = identities.is_some_and(|identities| {
             identities.into_iter().all(|identity| peer.add_identity(identity, &self.config))

@@ -3,12 +3,12 @@
 use crate::report::figures::{Configuration, DiskFigures};
 
 pub(crate) fn answer(config: &Configuration, disk: &DiskFigures) -> String {
-    let port = config.listens.map_or(-1, |addr| i32::from(addr.port()));
+    let port = |addr: Option<std::net::SocketAddr>| addr.map_or(-1, |addr| i32::from(addr.port()));
+    let (port, secure_port) = (port(config.listens), port(config.listens_tls));
     let (min, max) = config.session_timeouts;
     let DiskFigures { data: (data, data_size), logs: (logs, logs_size), .. } = disk;
-    // There is no secure port.
     format!(
-        "clientPort={port}\nsecureClientPort=-1\ndataDir={}\ndataDirSize={data_size}\n\
+        "clientPort={port}\nsecureClientPort={secure_port}\ndataDir={}\ndataDirSize={data_size}\n\
          dataLogDir={}\ndataLogSize={logs_size}\n\
          tickTime={}\nmaxClientCnxns={}\nminSessionTimeout={}\nmaxSessionTimeout={}\n\
          clientPortListenBacklog={}\nserverId=0\n",

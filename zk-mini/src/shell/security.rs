@@ -1,0 +1,25 @@
+//! What a server takes below the other protocols: TLS, no TLS, or both.
+
+#[cfg(feature = "tls")]
+use common::tls::ServerTls;
+
+/// Protocols below the others that a listening address takes.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub(crate) enum Security {
+    /// None: its connections have no TLS, or have it already.
+    #[default]
+    Plain,
+    /// TLS or none, as the first byte tells.
+    Either,
+    /// TLS only.
+    Tls,
+}
+
+/// TLS of a server.
+#[cfg(feature = "tls")]
+#[derive(Clone, Debug)]
+pub(crate) struct TlsSetup {
+    pub(crate) tls: ServerTls,
+    /// Addresses that are not for TLS only take it, too, told by its first byte.
+    pub(crate) is_unified: bool,
+}
