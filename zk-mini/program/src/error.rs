@@ -16,6 +16,7 @@ use crate::load::LoadError;
 use crate::pid_file::PidFileError;
 use crate::ready_fd::ReadyFdError;
 use crate::servers::ServersError;
+use crate::tls_options::TlsOptionsError;
 use crate::zoo_cfg::ConfigError;
 
 /// Failure of a command.
@@ -29,6 +30,8 @@ pub(crate) enum CliError {
     Resolve(#[from] ResolveError),
     #[error(transparent)]
     Servers(#[from] ServersError),
+    #[error(transparent)]
+    Tls(#[from] TlsOptionsError),
     #[error(transparent)]
     Load(#[from] LoadError),
     #[error(transparent)]
@@ -85,6 +88,7 @@ impl CliError {
             Self::Config(_)
             | Self::Resolve(_)
             | Self::Servers(_)
+            | Self::Tls(_)
             | Self::Load(_)
             | Self::Token(_)
             | Self::Access(_)

@@ -28,12 +28,15 @@ mod settings;
 mod signals;
 mod start;
 mod stop;
+mod tls_dev;
+mod tls_options;
 mod torture;
 mod zoo_access;
 mod zoo_cfg;
 mod zoo_http;
 mod zoo_keys;
 mod zoo_throttle;
+mod zoo_tls;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

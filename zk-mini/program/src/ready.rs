@@ -20,8 +20,10 @@ use crate::ready_fd::{self, ReadyFd, ReadyFdError};
 pub(crate) struct ReadyArgs {
     /// Form of the line that says that the server is ready
     ///
-    /// text: `listening on HOST:PORT`; with --http a second line, `http on HOST:PORT`.
-    /// json: an object on one line, with ready, listen (all addresses), http (URL, or
+    /// text: `listening on HOST:PORT`; a second line with an address for TLS only,
+    /// `tls on HOST:PORT`, and one with --http, `http on HOST:PORT`.
+    /// json: an object on one line, with ready, listen (all addresses), tls (those for
+    /// TLS only), http (URL, or
     /// null), http_on (addresses of --http), admin (URLs that a zoo.cfg asks for), pid,
     /// version, compat (the release of ZooKeeper that it behaves as); fields may be added.
     /// With --servers each server has its line, in order.
@@ -70,8 +72,10 @@ pub(crate) struct Herald {
 /// Addresses of a server that is ready.
 #[derive(Debug)]
 pub(crate) struct Ready {
-    /// Addresses of each server, with the ports that they have got.
+    /// Addresses of each server, with the ports that they have got; none of a server for TLS only.
     pub(crate) servers: Vec<Vec<SocketAddr>>,
+    /// Addresses for TLS only.
+    pub(crate) tls: Vec<SocketAddr>,
     pub(crate) compat: Compat,
     pub(crate) http: HttpAt,
 }
@@ -81,6 +85,7 @@ pub(crate) struct Ready {
 struct Line<'a> {
     ready: bool,
     listen: &'a [SocketAddr],
+    tls: &'a [SocketAddr],
     http: Option<&'a str>,
     http_on: &'a [SocketAddr],
     admin: &'a [String],
@@ -128,10 +133,12 @@ impl Ready {
     }
 
     fn text(&self) -> Vec<String> {
-        let first = self.servers.iter().filter_map(|addrs| addrs.first());
-        let listening = first.map(|addr| format!("listening on {addr}"));
+        let firsts: Vec<_> = self.servers.iter().filter_map(|addrs| addrs.first()).collect();
+        let firsts = if firsts.is_empty() { self.tls.first().into_iter().collect() } else { firsts };
+        let listening = firsts.into_iter().map(|addr| format!("listening on {addr}"));
+        let tls = self.tls.first().map(|addr| format!("tls on {addr}"));
         let http = self.http.own.first().map(|addr| format!("http on {addr}"));
-        listening.chain(http).collect()
+        listening.chain(tls).chain(http).collect()
     }
 
     fn json(&self) -> Vec<String> {
@@ -140,6 +147,7 @@ impl Ready {
             let line = Line {
                 ready: true,
                 listen,
+                tls: &self.tls,
                 http: url.as_deref(),
                 http_on: &self.http.own,
                 admin: &self.http.admin,

@@ -21,6 +21,7 @@ use crate::servers::ServersArgs;
 use crate::settings::Settings;
 use crate::start::{Start, Started};
 use crate::stop::Stop;
+use crate::tls_options::TlsOptions;
 use crate::zoo_cfg::{ConfigError, ZooCfg};
 
 const DEFAULT_PORT: u16 = 2181;
@@ -69,7 +70,11 @@ pub(crate) struct ServeArgs {
     /// allowSaslFailedClients, sasl.serverconfig,
     /// SASLAuthenticationProvider.superPassword, and who must authenticate:
     /// sessionRequireClientSASLAuth, enforce.auth.enabled with enforce.auth.schemes;
-    /// connection_throttle_tokens and the keys beside it; audit.enable; for HTTP admin.enableServer,
+    /// connection_throttle_tokens and the keys beside it; audit.enable;
+    /// for TLS secureClientPort, secureClientPortAddress, client.portUnification,
+    /// ssl.keyStore.location and ssl.trustStore.location (in PEM or JKS), ssl.clientAuth,
+    /// ssl.enabledProtocols, ssl.protocol, X509AuthenticationProvider.superUser;
+    /// for HTTP admin.enableServer,
     /// admin.serverAddress, admin.serverPort, admin.commandURL, and
     /// metricsProvider.className with httpHost and httpPort; each also with the prefix
     /// `zookeeper.`. Other keys are accepted with one warning each; a key that looks
@@ -95,6 +100,9 @@ pub(crate) struct ServeArgs {
 
     #[command(flatten)]
     http: HttpOptions,
+
+    #[command(flatten)]
+    tls: TlsOptions,
 
     #[command(flatten)]
     ready: ReadyArgs,
@@ -140,8 +148,13 @@ async fn serve(
         stop = stop.at_end_of_input().map_err(CliError::Runtime)?;
     }
 
+    // A file with a secureClientPort alone opens no other port, as in ZooKeeper.
+    let is_for_tls_only = args.listen.is_empty()
+        && args.port.or(file.client_port).is_none()
+        && file.tls.secure_listen().is_some();
+    let tls = args.tls.plan(file.tls).await?;
     let mut listens = args.listen;
-    if listens.is_empty() {
+    if listens.is_empty() && !is_for_tls_only {
         listens.push(Listen { host: file.client_port_address.unwrap_or_default(), port: None });
     }
     let mut addrs = Vec::new();
@@ -150,8 +163,10 @@ async fn serve(
         addrs.push(host.addrs(port).await?);
     }
     let servers = args.servers.spread(addrs)?;
+    tls.check_servers(servers.len())?;
     let mut settings = args.settings.or(file.settings);
-    let is_private = servers.iter().flatten().all(|addr| addr.ip().to_canonical().is_loopback());
+    let mut all = servers.iter().flatten().chain(&tls.addrs);
+    let is_private = all.all(|addr| addr.ip().to_canonical().is_loopback());
     // Some words list the connected clients, or keep the server busy.
     if !is_private && settings.answer_as_zookeeper_does() {
         tracing::info!("of the four-letter words only srvr is answered; --four-letter-words allows more");
@@ -178,9 +193,9 @@ async fn serve(
     };
     let shut_down = Arc::new(Notify::new());
     let access = access.map(|access| access.on_shutdown(&shut_down));
-    let start = Start { servers, loading, access, keys: file.http };
-    let Started { zk, servers, http } = start.server(builder).await?;
-    let ready = Ready { servers, compat: zk.status().compat, http };
+    let start = Start { servers, tls, loading, access, keys: file.http };
+    let Started { zk, servers, tls, http } = start.server(builder).await?;
+    let ready = Ready { servers, tls, compat: zk.status().compat, http };
     let _pid_file = match herald.announce(&ready) {
         Ok(pid_file) => pid_file,
         Err(error) => {

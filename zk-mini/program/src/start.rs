@@ -9,13 +9,15 @@ use crate::http_options::Access;
 use crate::http_ports::{HttpAt, HttpPorts};
 use crate::listen;
 use crate::load::Loading;
+use crate::tls_options::TlsPlan;
 use crate::zoo_http::HttpKeys;
 
 /// Content of a server at its start, beside its settings.
 #[derive(Debug)]
 pub(crate) struct Start {
-    /// Addresses of each server.
+    /// Addresses of each server; none of a server for TLS only.
     pub(crate) servers: Vec<Vec<SocketAddr>>,
+    pub(crate) tls: TlsPlan,
     pub(crate) loading: Option<Loading>,
     /// `None` if there is to be no HTTP.
     pub(crate) access: Option<Access>,
@@ -29,14 +31,17 @@ pub(crate) struct Started {
     pub(crate) zk: ZkMini,
     /// Addresses of each server, with the port that it has got.
     pub(crate) servers: Vec<Vec<SocketAddr>>,
+    /// Addresses for TLS only, likewise.
+    pub(crate) tls: Vec<SocketAddr>,
     pub(crate) http: HttpAt,
 }
 
 impl Start {
     /// Starts a server, which has the nodes of the tree before its first client comes.
     pub(crate) async fn server(self, builder: Builder) -> Result<Started, CliError> {
-        let Self { servers, loading, access, keys } = self;
-        let mut builder = builder.servers_at(servers.clone());
+        let Self { servers, tls, loading, access, keys } = self;
+        let tls_addrs = tls.addrs.clone();
+        let mut builder = tls.apply(builder.servers_at(servers.clone()));
         let ports = match access {
             Some(access) => Some(HttpPorts::bind(access, &keys, &servers.concat()).await?),
             None => None,
@@ -58,7 +63,8 @@ impl Start {
         };
         let with_port = |(at, addrs)| listen::with_port(addrs, chosen(at));
         let servers: Vec<_> = servers.into_iter().enumerate().map(with_port).collect();
+        let tls = listen::with_port(tls_addrs, TlsPlan::first_of(&zk));
         let http = ports.map(|ports| ports.serve(&zk, &servers)).transpose()?.unwrap_or_default();
-        Ok(Started { zk, servers, http })
+        Ok(Started { zk, servers, tls, http })
     }
 }

@@ -13,6 +13,7 @@ use crate::zoo_access::AccessKeys;
 use crate::zoo_http::{HttpKeys, METRICS_KEYS, OTHER_PROVIDER, PROVIDER};
 use crate::zoo_keys;
 use crate::zoo_throttle::{self, ThrottleKeys};
+use crate::zoo_tls::{self, TlsKeys};
 
 /// Contents of a `zoo.cfg`.
 #[derive(Debug, Default)]
@@ -30,6 +31,7 @@ pub(crate) struct ZooCfg {
     pub(crate) throttle: ThrottleKeys,
     /// True if changes are to be written to an audit log.
     pub(crate) audits: bool,
+    pub(crate) tls: TlsKeys,
     /// Remarks on keys for the user, one a key.
     pub(crate) remarks: Vec<Remark>,
 }
@@ -81,9 +83,13 @@ const FEWEST_RETAINED: Option<NonZeroUsize> = NonZeroUsize::new(3);
 
 /// Remarks on keys without effect, by their beginning; the first match counts.
 const IGNORED: &[(&str, &str)] = &[
-    ("secureClientPort", "is ignored: there is no TLS, and nothing listens there"),
-    ("ssl.", "is ignored: there is no TLS"),
-    ("authProvider.", "is ignored: the only providers are those of digest, ip and sasl"),
+    ("ssl.quorum.", "is ignored: this is a standalone server"),
+    ("ssl.ciphersuites", "is ignored: the suites are those of rustls"),
+    ("ssl.crl", "is ignored: no lists of revoked certificates are asked for"),
+    ("ssl.ocsp", "is ignored: nobody is asked whether a certificate is revoked"),
+    ("ssl.clientHostnameVerification", "is ignored: a client is known by its certificate, not by its host"),
+    ("ssl.", "is ignored: TLS has no such setting here"),
+    ("authProvider.", "is ignored: the only providers are those of digest, ip, sasl and, with TLS, x509"),
     (
         "requireClientAuthScheme",
         "is ignored, as by ZooKeeper: sessionRequireClientSASLAuth=true is the key that has this effect",
@@ -111,6 +117,14 @@ const FULFILLED: &[(&str, &str)] = &[
     ("localSessionsEnabled", "false"),
     ("localSessionsUpgradingEnabled", "false"),
     ("standaloneEnabled", "true"),
+    ("authProvider.x509", "org.apache.zookeeper.server.auth.X509AuthenticationProvider"),
+    ("serverCnxnFactory", "org.apache.zookeeper.server.NettyServerCnxnFactory"),
+    ("serverCnxnFactory", "org.apache.zookeeper.server.NIOServerCnxnFactory"),
+    ("client.certReload", "true"),
+    ("ssl.crl", "false"),
+    ("ssl.ocsp", "false"),
+    ("ssl.clientHostnameVerification", "false"),
+    ("fips-mode", "false"),
 ];
 
 impl ZooCfg {
@@ -153,6 +167,7 @@ impl ZooCfg {
         config.retain_snapshots = retained.filter(|_| config.purges);
         config.client_port = config.client_port.or_else(|| port_of_a_lone_server(&properties));
         config.remark_unused_metrics(&properties, file);
+        config.remark_unused_tls(&properties, file);
         config.settings.tick_as_zookeeper_does();
         config.settings.answer_as_zookeeper_does();
         Ok(config)
@@ -196,6 +211,7 @@ impl ZooCfg {
                 }
             }
             "audit.enable" => self.audits = value.eq_ignore_ascii_case("true"),
+            key if self.tls.set(key, value)? => {}
             key if FULFILLED
                 .iter()
                 .any(|(fulfilled, v)| *fulfilled == key && v.eq_ignore_ascii_case(value)) => {}
@@ -224,6 +240,18 @@ impl ZooCfg {
                     );
                 }
                 _ => {}
+            }
+        }
+    }
+
+    /// Remarks on the stores of a file that opens no port for TLS.
+    fn remark_unused_tls(&mut self, properties: &[Property], file: &Path) {
+        if self.tls.has_tls() {
+            return;
+        }
+        for property in properties {
+            if matches!(bare(&property.key), "ssl.keyStore.location" | "ssl.trustStore.location") {
+                self.remark(property, file, zoo_tls::UNUSED);
             }
         }
     }
@@ -318,17 +346,17 @@ mod tests {
 
     #[test]
     fn a_key_without_effect_or_with_another_one_is_remarked_once() {
-        let config = parse(
-            "initLimit=5\ninitLimit=6\nsecureClientPort=2281\njute.maxbuffer=9\nssl.keyStore.location=/k\n",
-        );
+        let config =
+            parse("initLimit=5\ninitLimit=6\nssl.crl=true\njute.maxbuffer=9\nssl.keyStore.location=/k\n");
         let told: Vec<_> = config.unwrap().remarks.iter().map(ToString::to_string).collect();
         assert_eq!(
             told,
             [
                 "conf/zoo.cfg:1: initLimit is ignored: zk-mini has no such setting",
-                "conf/zoo.cfg:3: secureClientPort is ignored: there is no TLS, and nothing listens there",
+                "conf/zoo.cfg:3: ssl.crl is ignored: no lists of revoked certificates are asked for",
                 "conf/zoo.cfg:4: jute.maxbuffer holds here; ZooKeeper itself takes it from a Java property only",
-                "conf/zoo.cfg:5: ssl.keyStore.location is ignored: there is no TLS",
+                "conf/zoo.cfg:5: ssl.keyStore.location is ignored: no port speaks TLS without secureClientPort or \
+                 client.portUnification=true",
             ]
         );
     }

@@ -18,9 +18,9 @@ use crate::report::four_letter::Whitelist;
 use crate::shell::engine::{Engine, HttpHandler};
 use crate::shell::http::HttpConnection;
 use crate::shell::limits::Limits;
-use crate::shell::state::AuditSink;
 #[cfg(feature = "tls")]
 use crate::shell::security::TlsSetup;
+use crate::shell::state::AuditSink;
 use crate::storage::Settings;
 #[cfg(feature = "tree-files")]
 use crate::tree_file::TreeFile;

@@ -10,7 +10,9 @@ pub(super) fn explained(error: io::Error, authorities: &str) -> io::Error {
     let words = match tls {
         Error::InvalidCertificate(reason) => of_server(reason, authorities),
         Error::AlertReceived(alert) => of_client(*alert),
-        Error::InvalidMessage(_) => "the server does not speak TLS: give it a certificate, or connect without `tls`".to_owned(),
+        Error::InvalidMessage(_) => {
+            "the server does not speak TLS: give it a certificate, or connect without `tls`".to_owned()
+        }
         _ => return error,
     };
     io::Error::new(error.kind(), words)

@@ -104,7 +104,7 @@ impl ClientError {
             | Self::Identity { .. }
             | Self::Root => USAGE,
             Self::Unreachable { .. } | Self::NoAnswer { .. } | Self::TooFewEvents { .. } => UNREACHABLE,
-            Self::Zk(zk_client::Error::TooLarge { .. }) => USAGE,
+            Self::Zk(zk_client::Error::TooLarge { .. } | zk_client::Error::Tls { .. }) => USAGE,
             Self::Zk(error) if error.is_retryable() => UNREACHABLE,
             Self::NodeLost { .. } => UNREACHABLE,
             Self::StillFilled { .. } => NOT_EMPTY,

@@ -33,7 +33,9 @@ pub(crate) struct ServerArgs {
     ///
     /// As in zk1:2181,zk2:2181,zk3:2181/app: any server of the list will do, and
     /// /app is the node that the command sees as /. The port is 2181 unless given.
-    #[arg(long, short, value_name = "HOST:PORT[,…][/CHROOT]", verbatim_doc_comment)]
+    /// With TLS: 'zk1:2281/app?ca=FILE&certfile=FILE&keyfile=FILE&server_name=NAME',
+    /// files in PEM; ca is needed, the key may stand in the file of the certificate.
+    #[arg(long, short, value_name = "HOST:PORT[,…][/CHROOT][?TLS]", verbatim_doc_comment)]
     pub(crate) server: Option<String>,
 
     /// Identity for nodes with an ACL, as in digest:user:password; may be repeated

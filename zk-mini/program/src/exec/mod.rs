@@ -28,6 +28,7 @@ use crate::servers::ServersArgs;
 use crate::settings::Settings;
 use crate::signals::Signals;
 use crate::start::{Start, Started};
+use crate::tls_options::TlsPlan;
 use crate::zoo_http::HttpKeys;
 
 use environment::EnvironmentArgs;
@@ -122,13 +123,14 @@ async fn exec(
     let mut signals = Signals::receive().map_err(CliError::Signals)?;
     let servers = args.servers.spread(vec![Host::Loopback.addrs(0).await?])?;
     let access = access.map(|access| access.refuse_shutdown(NO_SHUTDOWN));
-    let start = Start { servers, loading, access, keys: HttpKeys::default() };
+    let tls = TlsPlan::default();
+    let start = Start { servers, tls, loading, access, keys: HttpKeys::default() };
     let audit = args.disk.open_audit_log()?;
     let mut builder = sasl.apply(args.disk.apply(args.settings.apply(ZkMini::builder())));
     if let Some(audit) = audit {
         builder = builder.audit(move |record| audit.change(record));
     }
-    let Started { zk, servers, http } = start.server(builder).await?;
+    let Started { zk, servers, http, .. } = start.server(builder).await?;
 
     // A child inherits blocked signals. So this program starts itself, unblocks them and becomes the command: no signal
     // is lost meanwhile, and none can end this process and leave the command behind.

@@ -1,0 +1,156 @@
+//! The options of `serve` for TLS, and what they make of the keys of a `zoo.cfg`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+use zk_mini::{Builder, Pem, Tls, TlsConfig, TlsError, ZkMini};
+
+use crate::listen::{Listen, ResolveError};
+use crate::tls_dev::{DevError, DevFiles};
+use crate::zoo_tls::{ClientAuth, TlsKeys};
+
+/// Port for TLS only, unless one is named. Many ensembles have it.
+const DEFAULT_PORT: u16 = 2281;
+
+/// Options of `serve` for TLS.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "TLS options")]
+pub(crate) struct TlsOptions {
+    /// Certificate of the server in PEM, with those between it and its authority
+    ///
+    /// Every port then takes TLS, too, told from the other protocols by its first byte.
+    /// A client with a certificate has the identity x509 in ACLs: its name, as in
+    /// x509:CN=billing,O=Example:cdrwa. Changed files are used for the next connection.
+    #[arg(long, value_name = "FILE", conflicts_with = "tls_dev", verbatim_doc_comment)]
+    tls_cert: Option<PathBuf>,
+
+    /// Key of the certificate in PEM [default: in the file of the certificate]
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// Authorities that issue the certificates of clients, in PEM; clients then need one
+    #[arg(long, value_name = "FILE", conflicts_with = "tls_dev")]
+    tls_ca: Option<PathBuf>,
+
+    /// Certificates of clients [default: need with authorities, else none]
+    #[arg(long, value_name = "WHETHER", value_enum)]
+    tls_client_auth: Option<ClientAuth>,
+
+    /// Further address, for TLS only; the port is 2281 unless given
+    ///
+    /// Forms as of --listen. The chosen address is printed in a further line,
+    /// `tls on HOST:PORT`.
+    #[arg(long, value_name = "HOST:PORT", verbatim_doc_comment)]
+    tls_listen: Option<Listen>,
+
+    /// Make throw-away certificates in this directory, to try clients with
+    ///
+    /// An authority (ca.pem), and of it a certificate with its key for this server on
+    /// localhost (server.pem) and one for clients (client.pem, its key also in client.key).
+    /// If they are there, they are used again. How clients use them is printed on
+    /// standard error.
+    #[arg(long, value_name = "DIR", verbatim_doc_comment)]
+    tls_dev: Option<PathBuf>,
+}
+
+/// Reason why TLS cannot be had as it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TlsOptionsError {
+    #[error(
+        "{0} needs a certificate of the server: --tls-cert FILE, or ssl.keyStore.location in a zoo.cfg; --tls-dev DIR makes one"
+    )]
+    NoCertificate(&'static str),
+    #[error(
+        "clients need a certificate, and the authorities that issue them are missing: name their file with --tls-ca or \
+         ssl.trustStore.location, or ask for none with --tls-client-auth none or ssl.clientAuth=none"
+    )]
+    NoAuthorities,
+    #[error(
+        "with --servers there is no port for TLS only: leave --tls-listen and secureClientPort out, the ports of all servers \
+         take TLS, too, with --tls-cert or client.portUnification=true"
+    )]
+    Servers,
+    #[error(transparent)]
+    Files(#[from] TlsError),
+    #[error(transparent)]
+    Dev(#[from] DevError),
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+}
+
+/// TLS of a server that is about to start.
+#[derive(Debug, Default)]
+pub(crate) struct TlsPlan {
+    tls: Option<Tls>,
+    is_unified: bool,
+    super_user: Option<String>,
+    /// Addresses for TLS only.
+    pub(crate) addrs: Vec<SocketAddr>,
+}
+
+impl TlsOptions {
+    /// Reads the certificates, and finds the addresses. Options override the keys of a file.
+    pub(crate) async fn plan(self, keys: TlsKeys) -> Result<TlsPlan, TlsOptionsError> {
+        let Self { mut tls_cert, tls_key, mut tls_ca, tls_client_auth, tls_listen, tls_dev } = self;
+        if let Some(dir) = &tls_dev {
+            let files = DevFiles::prepare(dir)?;
+            files.tell();
+            (tls_cert, tls_ca) = (Some(files.server()), Some(files.ca()));
+        }
+        // An option for a certificate is a wish for TLS; a key alone is not, in ZooKeeper.
+        let is_unified = tls_cert.is_some() || keys.port_unification == Some(true);
+        let listen = match tls_listen {
+            Some(Listen { host, port }) => Some(("--tls-listen", host, port.unwrap_or(DEFAULT_PORT))),
+            None => keys.secure_listen().map(|(host, port)| ("secureClientPort", host, port)),
+        };
+        let (by, host) = match listen {
+            None if !is_unified => return Ok(TlsPlan { super_user: keys.super_user, ..TlsPlan::default() }),
+            None => ("client.portUnification", None),
+            Some((by, host, port)) => (by, Some((host, port))),
+        };
+        let default_auth =
+            if tls_cert.is_none() || tls_ca.is_some() { ClientAuth::Need } else { ClientAuth::None };
+        let auth = tls_client_auth.or(keys.client_auth).unwrap_or(default_auth);
+        let certificate = tls_cert.or(keys.key_store).ok_or(TlsOptionsError::NoCertificate(by))?;
+        let key = tls_key.unwrap_or_else(|| certificate.clone());
+        let mut config = TlsConfig::new(Pem::file(certificate), Pem::file(key));
+        if auth != ClientAuth::None {
+            let ca = tls_ca.or(keys.trust_store).ok_or(TlsOptionsError::NoAuthorities)?;
+            config = config.client_ca(Pem::file(ca));
+        }
+        if auth == ClientAuth::Want {
+            config = config.optional_client_certificate();
+        }
+        if let Some(versions) = keys.protocols.or(keys.protocol) {
+            config = config.versions(versions);
+        }
+        let addrs = match host {
+            Some((host, port)) => host.addrs(port).await?,
+            None => Vec::new(),
+        };
+        Ok(TlsPlan { tls: Some(config.load()?), is_unified, super_user: keys.super_user, addrs })
+    }
+}
+
+impl TlsPlan {
+    /// Refuses ports for TLS only beside several servers: whose they are could not be told.
+    pub(crate) fn check_servers(&self, servers: usize) -> Result<(), TlsOptionsError> {
+        if servers > 1 && !self.addrs.is_empty() { Err(TlsOptionsError::Servers) } else { Ok(()) }
+    }
+
+    /// Returns the first address for TLS only of a server, with the port that it has got.
+    pub(crate) fn first_of(server: &ZkMini) -> Option<SocketAddr> {
+        server.tls_addr()
+    }
+
+    /// Configures a server.
+    pub(crate) fn apply(self, mut builder: Builder) -> Builder {
+        if let Some(name) = self.super_user {
+            builder = builder.x509_super_user(name);
+        }
+        let Some(tls) = self.tls else { return builder };
+        builder = builder.tls(tls).port_unification(self.is_unified);
+        self.addrs.into_iter().fold(builder, Builder::listen_tls)
+    }
+}
