@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod certificates;
 pub mod compat;
 pub mod differential;
 pub mod ensemble;

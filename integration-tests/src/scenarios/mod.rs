@@ -3,6 +3,7 @@
 pub mod bad_input;
 pub mod registry;
 pub mod rpc;
+pub mod secured;
 
 use std::sync::Arc;
 

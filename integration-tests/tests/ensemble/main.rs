@@ -8,6 +8,7 @@ mod harness;
 mod locks;
 mod persistent_watch;
 mod read_only;
+mod secured;
 mod services;
 mod session;
 mod simulated;

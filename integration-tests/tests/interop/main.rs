@@ -8,6 +8,7 @@ mod operations;
 mod recipes;
 mod rpc;
 mod sasl;
+mod secured;
 mod services;
 mod torture;
 mod tutorial;

@@ -1,0 +1,85 @@
+//! TLS with certificates of clients, on any server that speaks it.
+
+use std::num::NonZeroU32;
+
+use registry::{Instance, Registry};
+use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Perms};
+
+use crate::certificates::Certificates;
+
+/// Registers and finds a service over TLS, as the list of servers asks for it.
+///
+/// # Panics
+/// If the server does something else than it should.
+#[expect(clippy::unwrap_used, reason = "for tests")]
+pub async fn a_service_is_found(servers: &str, certificates: &Certificates) {
+    let connect = async |file: &str| {
+        Registry::connect(&(servers.to_owned() + &certificates.options(file))).await.unwrap()
+    };
+    let (provider, consumer) = (connect("client.pem").await, connect("odd.pem").await);
+    let mut seen = consumer.subscribe("secured").await.unwrap();
+    let registration = provider.register("secured", Instance::new("127.0.0.1", 8001)).await.unwrap();
+    while seen.current().len() != 1 {
+        seen.changed().await.unwrap();
+    }
+    registration.withdraw().await.unwrap();
+    while !seen.current().is_empty() {
+        seen.changed().await.unwrap();
+    }
+}
+
+/// Returns what a server answers to clients with certificates: their names in ACLs, and who may do what.
+///
+/// # Panics
+/// If a client cannot connect.
+#[expect(clippy::unwrap_used, reason = "for tests")]
+pub async fn answers_to_identities(servers: &str, certificates: &Certificates) -> Vec<String> {
+    let connect = async |options: String| Client::connect(&(servers.to_owned() + &options)).await.unwrap();
+    let known = connect(certificates.options("client.pem")).await;
+    let odd = connect(certificates.options("odd.pem")).await;
+    let x509 = |id: &str| Acl { perms: Perms::ALL, scheme: "x509".into(), id: id.into() };
+    let mut answers = Vec::new();
+    let mut note = |what: &str, answer: String| answers.push(format!("{what}: {answer}"));
+    for (client, path) in [(&known, "/known"), (&odd, "/odd")] {
+        client.create_with_acl(path, "x", CreateMode::Persistent, &[Acl::creator_only()]).await.unwrap();
+        note(path, format!("{:?}", client.acl(path).await.unwrap().0));
+    }
+    for (who, client) in [("known", &known), ("odd", &odd)] {
+        for path in ["/known", "/odd"] {
+            note(&format!("{who} reads {path}"), code(client.get(path).await));
+        }
+    }
+    for id in
+        ["CN=client", "cn = client", "O=x+OU=y,DC=z", "OID.1.2.3=x", "", "client", "CN=a,b", "XX=a", "CN=\"a"]
+    {
+        let made = known.create_with_acl("/id", "", CreateMode::Persistent, &[x509(id), Acl::open()]).await;
+        note(&format!("an ACL for {id:?}"), code(made));
+        let _ = known.delete("/id", zk_client::Expected::Any).await;
+    }
+    note("auth with x509", code(known.add_auth("x509", "").await));
+    for path in ["/known", "/odd"] {
+        let owner = if path == "/odd" { &odd } else { &known };
+        owner.delete(path, zk_client::Expected::Any).await.unwrap();
+    }
+    answers
+}
+
+/// Returns why a server cannot be reached with these options.
+///
+/// # Panics
+/// If it can be reached.
+pub async fn refusal(servers: &str, options: &str) -> String {
+    let client = Client::builder().servers(servers.to_owned() + options);
+    match client.connect_rounds(NonZeroU32::MIN).connect().await {
+        Err(Error::Unreachable { tried, .. }) => tried[0].cause.clone().unwrap_or_default(),
+        Err(error) => panic!("{error}"),
+        Ok(_) => panic!("reached with {options}"),
+    }
+}
+
+fn code<T>(result: Result<T, Error>) -> String {
+    match result {
+        Ok(_) => ErrorCode::OK.to_string(),
+        Err(error) => error.code().map_or_else(|| error.to_string(), |code| code.to_string()),
+    }
+}

@@ -1,0 +1,92 @@
+//! TLS with certificates of clients: the client and the registry on a real ensemble and on zk-mini, which give the same answers.
+
+use integration_tests::certificates::Certificates;
+use integration_tests::ensemble::{Builder, RealZooKeeper};
+use integration_tests::programs::ServeProcess;
+use integration_tests::scenarios::secured;
+use integration_tests::wait::{PATIENCE, eventually};
+use registry::{Instance, Registry};
+use zk_client::Client;
+
+/// Returns the settings of a server that takes TLS on its client port.
+fn with_tls(zk: Builder, certificates: &Certificates) -> Builder {
+    zk.setting("serverCnxnFactory", "org.apache.zookeeper.server.NettyServerCnxnFactory")
+        .setting("client.portUnification", "true")
+        .setting("authProvider.x509", "org.apache.zookeeper.server.auth.X509AuthenticationProvider")
+        .setting("ssl.keyStore.location", certificates.path("server.pem").display())
+        .setting("ssl.trustStore.location", certificates.path("ca.pem").display())
+}
+
+fn zk_mini(certificates: &Certificates) -> ServeProcess {
+    let path = |name| certificates.path(name).display().to_string();
+    let (server, ca) = (path("server.pem"), path("ca.pem"));
+    ServeProcess::with_args(&["serve", "--listen", "127.0.0.1:0", "--tls-cert", &server, "--tls-ca", &ca])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn identities_and_acls_are_the_same_on_both() {
+    let certificates = Certificates::new();
+    let real = with_tls(RealZooKeeper::builder(), &certificates).start().unwrap();
+    let ours = zk_mini(&certificates);
+    let expected = secured::answers_to_identities(&real.connect_string(), &certificates).await;
+    let found = secured::answers_to_identities(&ours.addr().to_string(), &certificates).await;
+    assert_eq!(found, expected);
+    assert!(expected[0].contains("CN=client"), "{expected:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_says_which_check_failed_on_both() {
+    let (certificates, others) = (Certificates::new(), Certificates::new());
+    let real = with_tls(RealZooKeeper::builder(), &certificates).start().unwrap();
+    let ours = zk_mini(&certificates);
+    let plain = RealZooKeeper::standalone().unwrap();
+    for servers in [real.connect_string(), ours.addr().to_string()] {
+        let why = secured::refusal(&servers, &others.options("client.pem")).await;
+        assert!(why.contains("issued by no authority in"), "{why}");
+        let name = certificates.options("client.pem") + "&server_name=elsewhere.test";
+        let why = secured::refusal(&servers, &name).await;
+        assert!(why.contains("not for elsewhere.test"), "{why}");
+        let why = secured::refusal(&servers, &certificates.anonymous()).await;
+        assert!(
+            why.contains("demands a certificate of this client") || why.contains("or the lack of one"),
+            "{why}"
+        );
+        let stranger = format!(
+            "?ca={}&certfile={}",
+            certificates.path("ca.pem").display(),
+            others.path("client.pem").display()
+        );
+        let why = secured::refusal(&servers, &stranger).await;
+        assert!(why.contains("this client's certificate") || why.contains("handshake"), "{why}");
+    }
+    let why = secured::refusal(&plain.connect_string(), &certificates.options("client.pem")).await;
+    assert!(why.contains("may not speak TLS on this port"), "{why}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_is_found_on_both() {
+    let certificates = Certificates::new();
+    let real = with_tls(RealZooKeeper::builder().servers(3), &certificates).start().unwrap();
+    secured::a_service_is_found(&real.connect_string(), &certificates).await;
+    let ours = zk_mini(&certificates);
+    secured::a_service_is_found(&ours.addr().to_string(), &certificates).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_outlives_the_death_of_its_server() {
+    let certificates = Certificates::new();
+    let mut zk = with_tls(RealZooKeeper::builder().servers(3), &certificates).start().unwrap();
+    let servers = zk.connect_string() + &certificates.options("client.pem");
+    let owner = Client::connect(&servers).await.unwrap();
+    let provider = Registry::new(owner.clone());
+    let registration = provider.register("demo", Instance::new("127.0.0.1", 8001)).await.unwrap();
+    let (session, path) = (owner.credentials().unwrap().id, registration.path().unwrap());
+    let node = owner.exists(&path).await.unwrap();
+    let server = zk.serving(session.0).unwrap();
+    zk.kill(server);
+    eventually("another server serves the session", PATIENCE, || {
+        zk.serving(session.0).is_some_and(|now| now != server)
+    });
+    let other = Client::connect(&servers).await.unwrap();
+    assert_eq!(other.exists(&path).await.unwrap(), node);
+}
