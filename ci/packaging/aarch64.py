@@ -1,4 +1,4 @@
-"""The program for aarch64, which is compiled without a C compiler and run under qemu."""
+"""The program for aarch64, which is compiled without a C compiler, and so without TLS, and run under qemu."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def build(target):
         "CARGO_PROFILE_DEV_DEBUG": "0",
         "CARGO_INCREMENTAL": "0",
     }
-    command = ["cargo", "build", "--locked", "--target", TARGET, "--package", "zk-mini-server"]
+    command = ["cargo", "build", "--locked", "--target", TARGET, "--package", "zk-mini-server", "--no-default-features"]
     subprocess.run(command, check=True, env=env)
     return target / TARGET / "debug/zk-mini"
 

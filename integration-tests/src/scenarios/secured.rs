@@ -1,6 +1,7 @@
 //! TLS with certificates of clients, on any server that speaks it.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use registry::{Instance, Registry};
 use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Perms};
@@ -69,7 +70,9 @@ pub async fn answers_to_identities(servers: &str, certificates: &Certificates) -
 /// # Panics
 /// If it can be reached.
 pub async fn refusal(servers: &str, options: &str) -> String {
-    let client = Client::builder().servers(servers.to_owned() + options);
+    // A server in Java may need seconds for its first handshake.
+    let client =
+        Client::builder().servers(servers.to_owned() + options).connect_timeout(Duration::from_secs(60));
     match client.connect_rounds(NonZeroU32::MIN).connect().await {
         Err(Error::Unreachable { tried, .. }) => tried[0].cause.clone().unwrap_or_default(),
         Err(error) => panic!("{error}"),

@@ -15,6 +15,8 @@ mod jaas;
 mod listen;
 mod load;
 mod log;
+#[cfg(not(feature = "tls"))]
+mod no_tls;
 mod notify;
 mod offline;
 mod own_program;
@@ -28,7 +30,9 @@ mod settings;
 mod signals;
 mod start;
 mod stop;
+#[cfg(feature = "tls")]
 mod tls_dev;
+#[cfg(feature = "tls")]
 mod tls_options;
 mod torture;
 mod zoo_access;
@@ -36,6 +40,7 @@ mod zoo_cfg;
 mod zoo_http;
 mod zoo_keys;
 mod zoo_throttle;
+#[cfg(feature = "tls")]
 mod zoo_tls;
 
 use std::io::{self, Write};
@@ -47,6 +52,8 @@ use tracing::level_filters::LevelFilter;
 use client::ClientCommand;
 use error::CliError;
 use log::Log;
+#[cfg(not(feature = "tls"))]
+use no_tls::{self as tls_options, self as zoo_tls};
 
 /// A small ZooKeeper server for tests, for development, for one machine.
 ///

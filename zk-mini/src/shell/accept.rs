@@ -69,6 +69,12 @@ fn serve(Accepted { stream, remote, listener }: Accepted, engine: &Arc<Engine>) 
             log!(DEBUG, %remote, conn = guard.id.0, "connected");
             connection::spawn(stream, guard);
         }
+        // HTTP without TLS has no place there either.
+        Err(refused @ (Refused::TooMany | Refused::Full))
+            if !engine.setup.security(Some(listener)).takes_plain() =>
+        {
+            engine.reject(remote, refused);
+        }
         Err(refused @ (Refused::TooMany | Refused::Full)) => {
             let engine = Arc::clone(engine);
             let accepted = Accepted { stream, remote, listener };

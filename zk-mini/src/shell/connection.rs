@@ -189,6 +189,7 @@ impl<S: Stream> ConnectionTask<S> {
         self.opening == Opening::Incomplete
             && self.input.len() < Opening::LEN
             && self.guard.engine.setup.http.is_some()
+            && self.guard.security.takes_plain()
     }
 
     /// Handles the input, and returns the protocol. Only frames of ZooKeeper's protocol are handled here.

@@ -103,7 +103,7 @@ impl Setup {
 
     /// Returns what a listening address takes; `None` is this process.
     #[cfg(feature = "tls")]
-    fn security(&self, listener: Option<usize>) -> Security {
+    pub(crate) fn security(&self, listener: Option<usize>) -> Security {
         let is_for_tls = |index| self.listener.as_ref().is_some_and(|listener| listener.is_for_tls(index));
         match &self.tls {
             Some(_) if listener.is_some_and(is_for_tls) => Security::Tls,
@@ -115,7 +115,7 @@ impl Setup {
     /// Returns what a listening address takes.
     #[cfg(not(feature = "tls"))]
     #[expect(clippy::unused_self, reason = "with TLS it is used")]
-    fn security(&self, _: Option<usize>) -> Security {
+    pub(crate) fn security(&self, _: Option<usize>) -> Security {
         Security::Plain
     }
 }

@@ -4,6 +4,7 @@
 use common::tls::ServerTls;
 
 /// Protocols below the others that a listening address takes.
+#[cfg_attr(not(feature = "tls"), allow(dead_code, reason = "without TLS all is plain"))]
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum Security {
     /// None: its connections have no TLS, or have it already.
@@ -13,6 +14,13 @@ pub(crate) enum Security {
     Either,
     /// TLS only.
     Tls,
+}
+
+impl Security {
+    /// Returns true if other protocols may come without TLS.
+    pub(crate) fn takes_plain(self) -> bool {
+        self != Self::Tls
+    }
 }
 
 /// TLS of a server.

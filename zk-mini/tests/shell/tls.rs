@@ -173,6 +173,27 @@ async fn words_and_http_work_inside() {
 }
 
 #[tokio::test]
+async fn no_http_without_tls_gets_through_an_address_for_tls_only() {
+    let ca = Authority::new("ca").unwrap();
+    let zk = with_tls(config(&ca)).in_memory().listen_tls((Ipv4Addr::LOCALHOST, 0)).manual_clock();
+    let zk = zk.max_client_connections(1).on_http(|_, mut connection| {
+        tokio::spawn(async move { connection.stream.write_all(b"served").await });
+    });
+    let zk = zk.start().await.unwrap();
+    let addr = zk.tls_addr().unwrap();
+    let mut silent = Raw { stream: Box::new(tcp(addr).await) };
+    eventually("it is accepted", || zk.connections().len() == 1).await;
+    // One that is too many for its address.
+    let mut another = Raw { stream: Box::new(tcp(addr).await) };
+    another.write(b"GET / HTTP/1.0\r\n\r\n").await;
+    assert_eq!(another.rest().await, b"");
+    // One that is closed before it has said anything.
+    within(zk.advance(Duration::from_secs(21))).await;
+    let _ = silent.stream.write_all(b"GET / HTTP/1.0\r\n\r\n").await;
+    assert_eq!(silent.rest().await, b"");
+}
+
+#[tokio::test]
 async fn a_stalled_handshake_holds_up_nobody_and_ends_like_a_silent_connection() {
     let ca = Authority::new("ca").unwrap();
     let zk = with_tls(config(&ca)).manual_clock().start().await.unwrap();
