@@ -74,8 +74,8 @@ pub(crate) struct ServeArgs {
     /// for TLS secureClientPort, secureClientPortAddress, client.portUnification,
     /// ssl.keyStore.location and ssl.trustStore.location (in PEM or JKS), ssl.clientAuth,
     /// ssl.enabledProtocols, ssl.protocol, X509AuthenticationProvider.superUser;
-    /// for HTTP admin.enableServer,
-    /// admin.serverAddress, admin.serverPort, admin.commandURL, and
+    /// for HTTP admin.enableServer, admin.serverAddress, admin.serverPort,
+    /// admin.commandURL, and
     /// metricsProvider.className with httpHost and httpPort; each also with the prefix
     /// `zookeeper.`. Other keys are accepted with one warning each; a key that looks
     /// like a misspelt key of ZooKeeper is an error. With a file the defaults are

@@ -112,12 +112,13 @@ impl TlsOptions {
         let default_auth =
             if tls_cert.is_none() || tls_ca.is_some() { ClientAuth::Need } else { ClientAuth::None };
         let auth = tls_client_auth.or(keys.client_auth).unwrap_or(default_auth);
-        let certificate = tls_cert.or(keys.key_store).ok_or(TlsOptionsError::NoCertificate(by))?;
-        let key = tls_key.unwrap_or_else(|| certificate.clone());
-        let mut config = TlsConfig::new(Pem::file(certificate), Pem::file(key));
+        let certificate = tls_cert.map(Pem::file).or_else(|| keys.key_store());
+        let certificate = certificate.ok_or(TlsOptionsError::NoCertificate(by))?;
+        let key = tls_key.map_or_else(|| certificate.clone(), Pem::file);
+        let mut config = TlsConfig::new(certificate, key);
         if auth != ClientAuth::None {
-            let ca = tls_ca.or(keys.trust_store).ok_or(TlsOptionsError::NoAuthorities)?;
-            config = config.client_ca(Pem::file(ca));
+            let ca = tls_ca.map(Pem::file).or_else(|| keys.trust_store());
+            config = config.client_ca(ca.ok_or(TlsOptionsError::NoAuthorities)?);
         }
         if auth == ClientAuth::Want {
             config = config.optional_client_certificate();

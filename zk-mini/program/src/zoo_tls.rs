@@ -1,9 +1,11 @@
 //! Keys of `zoo.cfg` for TLS with clients.
 
+use std::fmt;
+use std::fs;
 use std::path::PathBuf;
 
 use clap::ValueEnum;
-use zk_mini::TlsVersion;
+use zk_mini::{Pem, TlsVersion};
 
 use crate::listen::Host;
 
@@ -27,9 +29,8 @@ pub(crate) enum ClientAuth {
 pub(crate) struct TlsKeys {
     secure_client_port: Option<u16>,
     secure_client_port_address: Option<Host>,
-    /// The key with its certificates, in one file.
-    pub(crate) key_store: Option<PathBuf>,
-    pub(crate) trust_store: Option<PathBuf>,
+    key_store: Store,
+    trust_store: Store,
     pub(crate) client_auth: Option<ClientAuth>,
     pub(crate) port_unification: Option<bool>,
     /// `ssl.enabledProtocols`, which counts for more than `ssl.protocol`.
@@ -49,14 +50,14 @@ impl TlsKeys {
                 self.secure_client_port_address = Some(value.parse().map_err(|_| "a host or an address")?);
             }
             "client.portUnification" => self.port_unification = Some(value.eq_ignore_ascii_case("true")),
-            "ssl.keyStore.location" => self.key_store = Some(file(value)?),
-            "ssl.trustStore.location" => self.trust_store = Some(file(value)?),
-            // The content tells, and a file in PEM whose key has a password is refused when it is read.
+            "ssl.keyStore.location" => self.key_store.file = Some(file(value)?),
+            "ssl.trustStore.location" => self.trust_store.file = Some(file(value)?),
+            // The content tells.
             "ssl.keyStore.type" | "ssl.trustStore.type" => store_type(value)?,
-            "ssl.keyStore.password"
-            | "ssl.keyStore.passwordPath"
-            | "ssl.trustStore.password"
-            | "ssl.trustStore.passwordPath" => {}
+            "ssl.keyStore.password" => self.key_store.password = Some(value.to_owned()),
+            "ssl.trustStore.password" => self.trust_store.password = Some(value.to_owned()),
+            "ssl.keyStore.passwordPath" => self.key_store.password = Some(secret(value)?),
+            "ssl.trustStore.passwordPath" => self.trust_store.password = Some(secret(value)?),
             "ssl.clientAuth" => self.client_auth = Some(client_auth(value)?),
             // It concerns connections that a server opens itself, to other servers.
             "ssl.hostnameVerification" => {}
@@ -66,6 +67,15 @@ impl TlsKeys {
             _ => return Ok(false),
         }
         Ok(true)
+    }
+
+    /// Returns the key with its certificates, in one file.
+    pub(crate) fn key_store(&self) -> Option<Pem> {
+        self.key_store.source()
+    }
+
+    pub(crate) fn trust_store(&self) -> Option<Pem> {
+        self.trust_store.source()
     }
 
     /// Returns where to listen for TLS only.
@@ -80,13 +90,40 @@ impl TlsKeys {
     }
 }
 
+/// File with its password.
+#[derive(Clone, Default)]
+struct Store {
+    file: Option<PathBuf>,
+    password: Option<String>,
+}
+
+impl Store {
+    fn source(&self) -> Option<Pem> {
+        let password = self.password.clone().unwrap_or_default();
+        self.file.as_ref().map(|file| Pem::key_store(file, password))
+    }
+}
+
+/// Leaves out the password.
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("file", &self.file).finish_non_exhaustive()
+    }
+}
+
+/// Reads a password from a file, as ZooKeeper does.
+fn secret(file: &str) -> Result<String, &'static str> {
+    let text = fs::read_to_string(file).map_err(|_| "a file that can be read, with the password")?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
 fn file(value: &str) -> Result<PathBuf, &'static str> {
-    if value.is_empty() { Err("a file in PEM") } else { Ok(value.into()) }
+    if value.is_empty() { Err("a file in PEM or JKS") } else { Ok(value.into()) }
 }
 
 fn store_type(value: &str) -> Result<(), &'static str> {
     let is_known = ["PEM", "JKS", "PKCS12"].iter().any(|known| known.eq_ignore_ascii_case(value));
-    if is_known || value.is_empty() { Ok(()) } else { Err("PEM; JKS and PKCS12 are to be converted to it") }
+    if is_known || value.is_empty() { Ok(()) } else { Err("PEM or JKS; others are to be converted") }
 }
 
 fn client_auth(value: &str) -> Result<ClientAuth, &'static str> {

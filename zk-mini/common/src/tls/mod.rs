@@ -5,6 +5,7 @@
 mod authority;
 mod client;
 mod error;
+mod jks;
 mod pem;
 mod server;
 mod subject;
@@ -30,6 +31,8 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use crate::Identity;
 use crate::log::quietly;
+use jks::Jks;
+use pem::Contents;
 
 /// Protocol that both sides of RPC name in the handshake (ALPN), so that no connection of another protocol is taken for one of RPC.
 /// Its version is agreed later, by the hello.
@@ -43,7 +46,10 @@ pub type OwnCertificate = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)
 /// # Errors
 /// A source cannot be read, has none of what it should have, or the certificate has expired.
 pub fn own_certificate(certificate: &Pem, key: &Pem) -> Result<OwnCertificate, TlsError> {
-    let chain = certificates(certificate)?;
+    let chain = match certificate.read()? {
+        Contents::Store(Jks { own: Some((_, chain)), .. }) => chain,
+        _ => certificates(certificate)?,
+    };
     let leaf = chain.first().and_then(|leaf| X509Certificate::from_der(leaf).ok());
     if let Some((_, leaf)) = leaf
         && !leaf.validity().is_valid()
@@ -52,7 +58,11 @@ pub fn own_certificate(certificate: &Pem, key: &Pem) -> Result<OwnCertificate, T
         let (begins, from) = (from.timestamp(), from.to_string());
         return Err(TlsError::NotValidNow { pem: certificate.to_string(), from, to, begins });
     }
-    let text = key.read()?;
+    let text = match key.read()? {
+        Contents::Pem(text) => text,
+        Contents::Store(Jks { own: Some((key, _)), .. }) => return Ok((chain, key.into())),
+        Contents::Store(_) => return Err(TlsError::NoKey { pem: key.to_string() }),
+    };
     let parsed = PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
         let pem = key.to_string();
         if is_encrypted(&text) { TlsError::EncryptedKey { pem } } else { TlsError::NoKey { pem } }
@@ -89,7 +99,12 @@ fn is_encrypted(text: &[u8]) -> bool {
 }
 
 fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = pem.read()?;
+    let text = match pem.read()? {
+        Contents::Pem(text) => text,
+        Contents::Store(Jks { own: Some((_, chain)), trusted }) if trusted.is_empty() => return Ok(chain),
+        Contents::Store(Jks { trusted, .. }) if !trusted.is_empty() => return Ok(trusted),
+        Contents::Store(_) => return Err(TlsError::NoCertificate { pem: pem.to_string() }),
+    };
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match parsed {
         Ok(certificates) if !certificates.is_empty() => Ok(certificates),
@@ -113,4 +128,49 @@ pub fn identity(certificate: &CertificateDer<'_>) -> Identity {
         }
     }
     identity
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn store(name: &str, password: &str) -> Pem {
+        Pem::key_store(format!("{}/tests/stores/{name}", env!("CARGO_MANIFEST_DIR")), password)
+    }
+
+    #[test]
+    fn a_key_store_of_javas_gives_its_key_and_its_certificates() {
+        let key = store("key.jks", "apassword");
+        let (chain, _) = own_certificate(&key, &key).unwrap();
+        let expected = certificates(&store("certificate.pem", "")).unwrap();
+        assert_eq!(chain, expected);
+        assert_eq!(certificates(&store("trust.jks", "apassword")).unwrap(), expected);
+        assert_eq!(roots(&store("trust.jks", "apassword")).unwrap().len(), 1);
+        // The certificate and the key belong together.
+        ServerTlsConfig::new(key.clone(), key).client_ca(store("trust.jks", "apassword")).load().unwrap();
+    }
+
+    #[test]
+    fn a_server_may_have_a_certificate_of_version_1_as_kazoos_suite_makes_them() {
+        let key = store("version1.pem", "");
+        ServerTlsConfig::new(key.clone(), key.clone()).load().unwrap();
+        let other = ServerTlsConfig::new(store("certificate.pem", ""), key).load();
+        assert!(other.unwrap_err().to_string().contains("the key is of another certificate"));
+    }
+
+    #[test]
+    fn a_store_that_cannot_be_opened_says_why() {
+        let why = |pem: &Pem| own_certificate(pem, pem).unwrap_err().to_string();
+        assert!(why(&store("key.jks", "wrong")).contains("the password is wrong"));
+        assert!(why(&store("trust.jks", "apassword")).contains("has no private key"));
+        let bytes = std::fs::read(env!("CARGO_MANIFEST_DIR").to_owned() + "/tests/stores/key.jks").unwrap();
+        for len in 0..bytes.len() {
+            assert!(Jks::open(&bytes[..len], "apassword").is_err(), "{len}");
+        }
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 0x40;
+            assert!(Jks::open(&damaged, "apassword").is_err(), "{at}");
+        }
+    }
 }

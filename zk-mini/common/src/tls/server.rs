@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
+use tokio_rustls::rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::{Load, Pem, TlsError, Watched, current, own_certificate, roots};
 
@@ -122,14 +125,25 @@ impl Load for ServerTlsConfig {
             }
         };
         let both = || format!("{} with {}", self.certificate, self.key);
+        let key = provider.key_provider.load_private_key(key);
+        let key = key.map_err(|error| unusable(self.key.to_string(), error.to_string()))?;
+        if !belongs(&chain, &*key) {
+            return Err(unusable(both(), "the key is of another certificate".to_owned()));
+        }
+        // Not by rustls's check of it: that refuses certificates of version 1, which clients may accept.
+        let own = Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key)));
         let versions: Vec<_> = self.versions.iter().map(|version| version.of_rustls()).collect();
-        ServerConfig::builder_with_provider(provider)
+        let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions)
-            .map_err(|error| unusable(both(), error.to_string()))?
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(chain, key)
-            .map_err(|error| unusable(both(), error.to_string()))
+            .map_err(|error| unusable(both(), error.to_string()))?;
+        Ok(builder.with_client_cert_verifier(verifier).with_cert_resolver(own))
     }
+}
+
+/// Returns false for the key of another certificate.
+fn belongs(chain: &[CertificateDer<'_>], key: &dyn SigningKey) -> bool {
+    let Some((key, leaf)) = key.public_key().zip(chain.first()) else { return true };
+    X509Certificate::from_der(leaf).is_ok_and(|(_, leaf)| leaf.public_key().raw == &**key)
 }
 
 impl TlsVersion {

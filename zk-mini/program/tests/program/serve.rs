@@ -106,14 +106,14 @@ const KAZOO: &str = "
 tickTime=2000
 dataDir=DIR
 clientPort=0
-secureClientPort=28001
+secureClientPort=0
 maxClientCnxns=0
 admin.serverPort=0
 serverCnxnFactory=org.apache.zookeeper.server.NettyServerCnxnFactory
 authProvider.1=org.apache.zookeeper.server.auth.SASLAuthenticationProvider
-ssl.keyStore.location=/tmp/kazoo/keystore.jks
+ssl.keyStore.location=STORES/key.jks
 ssl.keyStore.password=apassword
-ssl.trustStore.location=/tmp/kazoo/truststore.jks
+ssl.trustStore.location=STORES/trust.jks
 ssl.trustStore.password=apassword
 4lw.commands.whitelist=*
 reconfigEnabled=true
@@ -126,7 +126,9 @@ DigestAuthenticationProvider.superDigest=super:D/InIHSb7yEEbrWz8b9l71RjZJU=
 fn the_file_of_kazoos_test_harness_is_served_with_warnings_only() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("zoo.cfg");
-    fs::write(&file, KAZOO.replace("DIR", dir.path().to_str().unwrap())).unwrap();
+    let stores = concat!(env!("CARGO_MANIFEST_DIR"), "/../common/tests/stores");
+    let text = KAZOO.replace("DIR", dir.path().to_str().unwrap()).replace("STORES", stores);
+    fs::write(&file, text).unwrap();
     let zk = Program::start(&["serve", "--config", file.to_str().unwrap()]);
     let address = zk.address();
     assert!(ask(&address, "conf").contains("\ntickTime=2000\nmaxClientCnxns=0\n"));
