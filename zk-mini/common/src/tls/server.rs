@@ -126,7 +126,11 @@ impl Load for ServerTlsConfig {
         };
         let both = || format!("{} with {}", self.certificate, self.key);
         let key = provider.key_provider.load_private_key(key);
-        let key = key.map_err(|error| unusable(self.key.to_string(), error.to_string()))?;
+        // Java leaves the public half of EC keys out.
+        let key = key.map_err(|error| {
+            let advice = "an EC key needs its public half beside it, which `openssl pkey` writes";
+            unusable(self.key.to_string(), format!("{error}; {advice}"))
+        })?;
         if !belongs(&chain, &*key) {
             return Err(unusable(both(), "the key is of another certificate".to_owned()));
         }
@@ -143,7 +147,7 @@ impl Load for ServerTlsConfig {
 /// Returns false for the key of another certificate.
 fn belongs(chain: &[CertificateDer<'_>], key: &dyn SigningKey) -> bool {
     let Some((key, leaf)) = key.public_key().zip(chain.first()) else { return true };
-    X509Certificate::from_der(leaf).is_ok_and(|(_, leaf)| leaf.public_key().raw == &**key)
+    X509Certificate::from_der(leaf).is_ok_and(|(_, leaf)| leaf.public_key().raw == &*key)
 }
 
 impl TlsVersion {
