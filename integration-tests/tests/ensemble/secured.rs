@@ -41,6 +41,7 @@ async fn a_refusal_says_which_check_failed_on_both() {
     let ours = zk_mini(&certificates);
     let plain = RealZooKeeper::standalone().unwrap();
     for servers in [real.connect_string(), ours.addr().to_string()] {
+        secured::warm_up(&servers, &certificates).await;
         let why = secured::refusal(&servers, &others.options("client.pem")).await;
         assert!(why.contains("issued by no authority in"), "{why}");
         let name = certificates.options("client.pem") + "&server_name=elsewhere.test";
