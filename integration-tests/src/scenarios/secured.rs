@@ -65,14 +65,23 @@ pub async fn answers_to_identities(servers: &str, certificates: &Certificates) -
     answers
 }
 
+/// Connects once: a server in Java may need seconds for its first handshake.
+///
+/// # Panics
+/// If it cannot be reached.
+#[expect(clippy::unwrap_used, reason = "for tests")]
+pub async fn warm_up(servers: &str, certificates: &Certificates) {
+    let servers = servers.to_owned() + &certificates.options("client.pem");
+    let client = Client::builder().servers(servers).connect_timeout(Duration::from_secs(60));
+    client.connect().await.unwrap();
+}
+
 /// Returns why a server cannot be reached with these options.
 ///
 /// # Panics
 /// If it can be reached.
 pub async fn refusal(servers: &str, options: &str) -> String {
-    // A server in Java may need seconds for its first handshake.
-    let client =
-        Client::builder().servers(servers.to_owned() + options).connect_timeout(Duration::from_secs(60));
+    let client = Client::builder().servers(servers.to_owned() + options);
     match client.connect_rounds(NonZeroU32::MIN).connect().await {
         Err(Error::Unreachable { tried, .. }) => tried[0].cause.clone().unwrap_or_default(),
         Err(error) => panic!("{error}"),
