@@ -37,7 +37,7 @@ fn real(jaas: &str, requires_sasl: bool) -> RealZooKeeper {
         .setting("superUser", "super")
         .setting("sessionRequireClientSASLAuth", requires_sasl)
         .start()
-        .unwrap()
+        .expect("a real server")
 }
 
 fn mini(jaas: &str, requires_sasl: bool) -> ServeProcess {

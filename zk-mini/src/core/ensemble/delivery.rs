@@ -120,7 +120,7 @@ impl Core {
         }
         while let Some(item) = self.next_own(conn) {
             match item {
-                Item::Request(frame, is_delayed) => self.request_behind(now, conn, &frame, is_delayed),
+                Item::Request(frame, fired) => self.request_behind(now, conn, &frame, fired),
                 Item::Output(output) => self.send_own(conn, output),
                 Item::Answer => {}
             }

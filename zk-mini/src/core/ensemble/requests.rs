@@ -5,6 +5,7 @@ use zk_wire::{ConnectRequest, Decode, ErrorCode, Fields, OpCode, RequestHeader, 
 
 use super::waiting::Item;
 use crate::core::Core;
+use crate::core::faults::Fired;
 use crate::core::message::{ConnId, Now, Output};
 use crate::core::requests::call::{Call, Failure};
 use crate::core::requests::{Class, class_of};
@@ -47,44 +48,46 @@ impl Core {
                 self.as_server(server, |core| core.request_here(call, body, frame, is_delayed));
             }
             Class::Read | Class::Ping | Class::Unknown if self.waits(call.conn) => {
-                self.sessions.touch(call.session, call.now.mono);
-                // A copy: a frame is a part of a larger buffer, which would live as long.
-                let item = Item::Request(Bytes::copy_from_slice(frame), is_delayed);
-                self.wait(call.conn, item, false);
+                self.wait_behind(call, body, frame, is_delayed);
             }
             Class::Read | Class::Ping | Class::Unknown => {
-                self.request_of_server(server, call, body, frame, is_delayed);
+                self.answer_at_server(server, call, |core| core.request_here(call, body, frame, is_delayed));
             }
         }
     }
 
-    /// Handles a request that has waited for answers of the leader.
-    pub(super) fn request_behind(&mut self, now: Now, conn: ConnId, frame: &Bytes, is_delayed: bool) {
-        let gates = &mut self.outputs.gates;
-        if !is_delayed && !gates.is_empty() && gates.hold_frame(conn, frame) {
+    /// Lets a request wait for answers of the leader. The rules see it now, in the order of arrival, and so does a delay by
+    /// one: what waits is always ahead of what the gate of the connection holds.
+    fn wait_behind(&mut self, call: &Call, body: Fields<'_>, frame: &Bytes, is_delayed: bool) {
+        let sees_rules = !is_delayed && !self.faults.is_empty();
+        let fired = if sees_rules { self.fault_of_request(call, body) } else { None };
+        if fired.is_some_and(|fired| self.waits_by_rule(call.now, call.conn, frame, fired)) {
             return;
         }
+        self.sessions.touch(call.session, call.now.mono);
+        // A copy: a frame is a part of a larger buffer, which would live as long.
+        self.wait(call.conn, Item::Request(Bytes::copy_from_slice(frame), fired), false);
+    }
+
+    /// Handles a request that has waited for answers of the leader. Its frame has passed the gate of the connection already.
+    pub(super) fn request_behind(&mut self, now: Now, conn: ConnId, frame: &Bytes, fired: Option<Fired>) {
         let Some(server) = self.server_of(conn) else { return };
         let Some(session) = self.peers.get(&conn).and_then(|peer| peer.session) else { return };
         let mut body = Fields::new(frame);
         let Ok(RequestHeader { xid, op }) = RequestHeader::read(&mut body) else { return };
         let call = Call { now, conn, session, xid, op };
-        self.request_of_server(server, &call, body, frame, is_delayed);
+        self.answer_at_server(server, &call, |core| match fired {
+            Some(fired) => core.answer_by_rule(&call, body, fired),
+            None => core.request_here(&call, body, frame, true),
+        });
     }
 
-    /// Handles a request that a server answers itself. The leader notices it at once if the session has moved.
-    fn request_of_server(
-        &mut self,
-        server: usize,
-        call: &Call,
-        body: Fields<'_>,
-        frame: &Bytes,
-        is_delayed: bool,
-    ) {
+    /// Answers a request at a server, with its state. The leader notices it at once if the session has moved.
+    fn answer_at_server(&mut self, server: usize, call: &Call, answer: impl FnOnce(&mut Self)) {
         if self.is_leader(server) && self.has_moved(call.session, server) {
             return self.close(call.conn);
         }
-        self.as_server(server, |core| core.request_here(call, body, frame, is_delayed));
+        self.as_server(server, answer);
     }
 
     /// Handles a request that needs the leader. A session that has moved to another server writes nothing here: that takes

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
+use crate::core::faults::Fired;
 use crate::core::message::Output;
 
 /// Bytes that everything that waits counts for, beside its frame.
@@ -22,8 +23,8 @@ pub(super) struct Waiting {
 pub(super) enum Item {
     /// An answer of the leader, which stands in the backlog.
     Answer,
-    /// Request for the server itself. `true` if a fault rule has delayed it already.
-    Request(Bytes, bool),
+    /// Request for the server itself, and the rule that has hit it.
+    Request(Bytes, Option<Fired>),
     /// Something to send.
     Output(Output),
 }

@@ -17,8 +17,15 @@ impl Core {
     /// Handles a request that a rule has hit.
     #[cold]
     pub(super) fn request_with_fault(&mut self, call: &Call, body: Fields<'_>, frame: &Bytes, fired: Fired) {
+        if !self.waits_by_rule(call.now, call.conn, frame, fired) {
+            self.answer_by_rule(call, body, fired);
+        }
+    }
+
+    /// Answers a request that a rule has hit, and that does not wait by it.
+    pub(crate) fn answer_by_rule(&mut self, call: &Call, body: Fields<'_>, fired: Fired) {
         let operation = operation(call.op);
-        if let Some(answer) = self.answer_with_fault(call, &operation, body, frame, fired) {
+        if let Some(answer) = self.answer_with_fault(call, &operation, body, fired) {
             self.answer(call, operation.class, answer);
         }
     }
@@ -29,12 +36,8 @@ impl Core {
         call: &Call,
         operation: &Operation,
         body: Fields<'_>,
-        frame: &Bytes,
         fired: Fired,
     ) -> Option<Answer> {
-        if self.waits_by_rule(call.now, call.conn, frame, fired) {
-            return None;
-        }
         let answer = match fired.then {
             Then::Disconnect => {
                 self.close(call.conn);
@@ -104,7 +107,7 @@ impl Core {
 
     /// Holds a frame that a rule delays or that comes over a link that a rule makes slow. Returns `false` if it is to be
     /// handled now.
-    fn waits_by_rule(&mut self, now: Now, conn: ConnId, frame: &Bytes, fired: Fired) -> bool {
+    pub(crate) fn waits_by_rule(&mut self, now: Now, conn: ConnId, frame: &Bytes, fired: Fired) -> bool {
         let gates = &mut self.outputs.gates;
         match fired.then {
             Then::Delay(by) if !by.is_zero() => {
