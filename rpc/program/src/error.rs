@@ -78,10 +78,8 @@ impl CliError {
             Self::Rpc(Error::Unreachable { reason, .. }) if reason.contains("certificate") => {
                 Some("see the options --ca, --cert, --key and --server-name".to_owned())
             }
-            Self::Rpc(Error::Unreachable { reason, .. })
-                if reason.contains("does not speak this protocol") =>
-            {
-                Some("it may speak TLS: see the option --tls".to_owned())
+            Self::Rpc(Error::Unreachable { reason, .. }) if reason.contains("it speaks TLS") => {
+                Some("see the option --tls".to_owned())
             }
             Self::Rpc(Error::NoInstances { service } | Error::Unreachable { service, .. }) => {
                 Some(format!("`rpc health {service}` asks each instance"))

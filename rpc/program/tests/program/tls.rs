@@ -46,7 +46,7 @@ async fn a_handshake_that_fails_is_explained() {
         (ca.to_vec(), "the server demands a certificate of this client"),
         ([&["--ca", &stranger.ca], &own[..]].concat(), "stranger.pem\n  see the options --ca, --cert"),
         ([&ca[..], &own, &["--server-name", "other.test"]].concat(), "not for other.test"),
-        (vec![], "\n  it may speak TLS: see the option --tls\n"),
+        (vec![], ", or `--tls` of the command rpc\n  see the option --tls\n"),
     ] {
         let price = ["call", "shop", "price", "\"tea\"", "--timeout", "2"];
         let run = scene.run(&[&price[..], &options].concat()).await;
