@@ -44,7 +44,7 @@ fn set_data(path: &str) -> Vec<u8> {
     [string(path), string("y"), vec![0xff; 4]].concat()
 }
 
-/// What a client of one connection sees.
+/// Views of a client of one connection.
 struct Eye {
     raw: RawClient,
     xid: i32,
@@ -150,7 +150,7 @@ fn session_moves(servers: &Servers) -> Vec<String> {
     seen
 }
 
-/// What read-only clients see of a server without a majority, and what others see. `global` is a session of before.
+/// Views of a server without a majority: of read-only clients, and of others. `global` is a session of before.
 fn read_only(at: SocketAddr, global: &Granted) -> Vec<String> {
     let mut seen = Vec::new();
     seen.push(format!("mode: {:?}", four_letter::mode(at)));

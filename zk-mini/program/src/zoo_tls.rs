@@ -13,7 +13,7 @@ use crate::listen::Host;
 pub(crate) const UNUSED: &str =
     "is ignored: no port speaks TLS without secureClientPort or client.portUnification=true";
 
-/// What is asked of clients, `ssl.clientAuth`.
+/// Demand on clients, `ssl.clientAuth`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(crate) enum ClientAuth {
     /// Ask for no certificate

@@ -61,7 +61,7 @@ impl AuditOperation {
     }
 }
 
-/// What a request changes, for its record.
+/// Change by a request, for its record.
 #[derive(Debug, Default)]
 pub(crate) struct AuditedWrite {
     pub(crate) znode: Option<ByteString>,

@@ -1,4 +1,4 @@
-//! Where connections come from.
+//! Origins of connections.
 
 /// Way in which a connection came.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -142,7 +142,7 @@ pub(crate) struct ConnectionGuard {
     pub(crate) remote: Option<SocketAddr>,
     /// Address that it was accepted at.
     pub(crate) listener: Option<SocketAddr>,
-    /// What its first bytes may be.
+    /// Kinds of first bytes that it may send.
     pub(crate) security: Security,
     /// Server that it belongs to, if there are several.
     pub(crate) server: Option<usize>,

@@ -1,4 +1,4 @@
-//! What a server takes below the other protocols: TLS, no TLS, or both.
+//! Layer that a server takes below the other protocols: TLS, no TLS, or both.
 
 #[cfg(feature = "tls")]
 use common::tls::ServerTls;

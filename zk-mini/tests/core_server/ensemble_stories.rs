@@ -86,7 +86,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// What everybody may know of a node.
+/// Public state of a node.
 type Seen = Option<(Stat, Vec<ByteString>)>;
 
 /// The state after every transaction, from a single server that has replayed it.

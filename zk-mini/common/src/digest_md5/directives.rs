@@ -143,7 +143,7 @@ mod tests {
         Ok(String::from_utf8(directives.get("nonce").unwrap_or(b"none").to_vec()).unwrap())
     }
 
-    /// What Java's library does, as seen on Apache ZooKeeper 3.9.5.
+    /// Behaviour of Java's library, as seen on Apache ZooKeeper 3.9.5.
     #[test]
     fn lists_are_read_as_java_reads_them() {
         for (text, expected) in [

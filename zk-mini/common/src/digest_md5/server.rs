@@ -148,7 +148,7 @@ mod tests {
         Ok(verified.user)
     }
 
-    /// What Apache ZooKeeper 3.9.5 does with the same tokens.
+    /// Verdicts of Apache ZooKeeper 3.9.5 on the same tokens.
     #[test]
     fn tokens_are_judged_as_apache_zookeeper_judges_them() {
         for (from, to) in [

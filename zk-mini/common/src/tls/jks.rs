@@ -9,7 +9,7 @@ pub(super) const MAGIC: [u8; 4] = [0xfe, 0xed, 0xfe, 0xed];
 
 const SHA1_LEN: usize = 20;
 
-/// What Java adds to the password before the bytes that it seals.
+/// Text that Java adds to the password before the bytes that it seals.
 const WHITENER: &[u8] = b"Mighty Aphrodite";
 
 /// Entries of a store.

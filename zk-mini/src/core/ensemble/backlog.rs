@@ -1,4 +1,4 @@
-//! What a server has not caught up with yet.
+//! Transactions and answers that a server has not caught up with yet.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

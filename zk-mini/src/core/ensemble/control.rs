@@ -1,4 +1,4 @@
-//! What happens to the servers of an ensemble: stops, partitions, lags and elections.
+//! Changes to the servers of an ensemble: stops, partitions, lags and elections.
 
 use super::backlog::Lag;
 use super::replica::Replica;

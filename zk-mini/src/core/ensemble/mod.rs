@@ -44,7 +44,7 @@ pub(crate) struct Ensemble {
     is_quorum_lost: bool,
     /// Server whose replica stands in the core at present.
     current: Option<usize>,
-    /// What waits for a server to catch up, by connection.
+    /// Requests and answers that wait for a server to catch up, by connection.
     waiting: HashMap<ConnId, Waiting>,
     /// Server that each session was used at last.
     owners: HashMap<SessionId, usize>,

@@ -1,4 +1,4 @@
-//! What waits at one connection until its server has caught up with the leader's answers to it.
+//! Queue of one connection until its server has caught up with the leader's answers to it.
 
 use std::collections::VecDeque;
 
