@@ -11,6 +11,7 @@ use rpc_wire::{Format, Metadata};
 use crate::client::{Client, Inner};
 use crate::connector::{Connect, TcpConnect, connect_fn};
 use crate::error::Error;
+use crate::kept::Kept;
 #[cfg(feature = "tower")]
 use crate::layer::{Calls, Wrap};
 use crate::pool::{Balancer, Input, OutlierEjection, Pool, PoolConfig};
@@ -398,11 +399,10 @@ impl ClientBuilder {
             self.layers.into_iter().fold(Calls::new(Arc::clone(&shared)), |calls, layer| layer(calls))
         });
         Ok(Client::new(Inner {
-            shared,
+            kept: Arc::new(Kept::new(shared, keeper)),
             deadline: self.deadline,
             #[cfg(feature = "tower")]
             layers,
-            keeper,
         }))
     }
 }

@@ -17,7 +17,7 @@ use tracing::Instrument;
 use crate::attempts::{self, Answered, Attempts, Outgoing};
 use crate::error::Error;
 #[cfg(feature = "tower")]
-use crate::layer::{Calls, Request, Response};
+use crate::layer::{Body, Calls, MethodKind, Request, foreign_response};
 use crate::measure::Measure;
 use crate::options::Options;
 use crate::shared::Shared;
@@ -206,6 +206,7 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
             let (payload, left) = (payload.into(), Arc::default());
             let request = Request {
                 method,
+                kind: MethodKind::Unary,
                 metadata,
                 payload,
                 deadline,
@@ -215,9 +216,13 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
                 hedge,
                 begun,
                 left,
+                kept: None,
             };
             // Boxed, so that calls without layers are small.
-            return Box::pin(layers.make(shared, request)).await.map(|Response(answered)| answered);
+            return match Box::pin(layers.make(shared, request)).await?.0 {
+                Body::Answer(answered) => Ok(answered),
+                Body::Stream(_) => Err(foreign_response(shared, self.method)),
+            };
         }
         let metadata = self.options.metadata.as_ref();
         let call = Outgoing { method, metadata, payload: &payload, idempotent, key, patience, hedge };

@@ -6,9 +6,9 @@ use std::time::Duration;
 use rpc_metrics::ClientMetrics;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tokio::task::AbortHandle;
 
 use crate::call::Call;
+use crate::kept::Kept;
 #[cfg(feature = "tower")]
 use crate::layer::Calls;
 use crate::pool::InstanceInfo;
@@ -48,12 +48,10 @@ pub struct Client {
 /// Parts of a [`Client`].
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) kept: Arc<Kept>,
     pub(crate) deadline: Duration,
     #[cfg(feature = "tower")]
     pub(crate) layers: Option<Calls>,
-    /// Keeps the links.
-    pub(crate) keeper: AbortHandle,
 }
 
 impl Client {
@@ -67,23 +65,32 @@ impl Client {
         A: Serialize + ?Sized,
         R: DeserializeOwned,
     {
-        let Inner { shared, deadline, .. } = &*self.inner;
+        let shared = self.shared();
         let mut payload = Vec::with_capacity(USUAL_PAYLOAD);
         let encoded = shared.config.format.encode(argument, &mut payload);
-        let call = Call::new(shared, method, encoded.map(|()| payload), *deadline);
+        let call = Call::new(shared, method, encoded.map(|()| payload), self.inner.deadline);
         #[cfg(feature = "tower")]
-        let call = call.through(self.inner.layers.as_ref());
+        let call = call.through(self.layers());
         call
     }
 
+    #[cfg(feature = "tower")]
+    pub(crate) fn layers(&self) -> Option<&Calls> {
+        self.inner.layers.as_ref()
+    }
+
     pub(crate) fn shared(&self) -> &Arc<Shared> {
-        &self.inner.shared
+        &self.inner.kept.shared
+    }
+
+    pub(crate) fn kept(&self) -> &Arc<Kept> {
+        &self.inner.kept
     }
 
     /// Returns counts of the calls so far.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        let Shared { counters, metrics, .. } = &*self.inner.shared;
+        let Shared { counters, metrics, .. } = &**self.shared();
         counters.stats(metrics)
     }
 
@@ -99,7 +106,7 @@ impl Client {
     /// ```
     #[must_use]
     pub fn metrics(&self) -> Arc<ClientMetrics> {
-        Arc::clone(&self.inner.shared.metrics)
+        Arc::clone(&self.shared().metrics)
     }
 
     /// Returns what the client knows of each instance now: its share, its state, its load.
@@ -119,14 +126,8 @@ impl Client {
     /// ```
     #[must_use]
     pub fn instances(&self) -> Vec<InstanceInfo> {
-        let shared = &self.inner.shared;
+        let shared = self.shared();
         let known = shared.pool().view(shared.clock.now());
         known.into_iter().map(|info| shared.counters.complete(info)).collect()
-    }
-}
-
-impl Drop for Inner {
-    fn drop(&mut self) {
-        self.keeper.abort();
     }
 }

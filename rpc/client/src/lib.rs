@@ -133,6 +133,7 @@ mod client;
 mod connector;
 mod error;
 mod explain;
+mod kept;
 mod latencies;
 #[cfg(feature = "tower")]
 pub mod layer;

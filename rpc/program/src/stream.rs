@@ -73,7 +73,14 @@ async fn talk(args: &StreamArgs, client: &Client, kind: MethodKind) -> Result<()
             let opening = client.client_stream::<Value, Value>(method);
             let mut upload = with_metadata(metadata, opening, StreamCall::metadata).await?;
             let mut lines = lines();
-            while let Some(line) = lines.recv().await {
+            loop {
+                let line = tokio::select! {
+                    biased;
+                    // The server may need no more lines, however long standard input goes on.
+                    () = upload.closed() => break,
+                    line = lines.recv() => line,
+                };
+                let Some(line) = line else { break };
                 match upload.send(&line?).await {
                     Ok(()) => {}
                     Err(error @ Error::Argument { .. }) => return Err(error.into()),

@@ -11,11 +11,12 @@ use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service, ServiceExt};
 
 use super::failure::error_of;
-use super::request::{Request, Response};
+use super::request::{Body, Request, Response};
 use crate::attempts::{self, Attempts, Outgoing};
 use crate::error::Error;
 use crate::explain::CLOCK_SLACK;
 use crate::shared::Shared;
+use crate::stream::Opening;
 
 /// The calls of a client, with the layers that are inside. Cheap to clone.
 #[derive(Clone)]
@@ -43,7 +44,7 @@ impl Calls {
         Self { name: shared.config.service.as_str().into(), inside: Inside::Attempts(shared) }
     }
 
-    /// Makes a call, which ends with its deadline even if a layer holds it up.
+    /// Makes a call or opens a stream, which ends with its deadline even if a layer holds it up.
     pub(crate) async fn make(&self, shared: &Shared, request: Request) -> Result<Response, Error> {
         let (method, left) = (request.method.clone(), Arc::clone(&request.left));
         let deadline = attempts::deadline(shared, request.begun, request.deadline);
@@ -96,6 +97,13 @@ impl Service<Request> for Calls {
         };
         Box::pin(async move {
             request.left.store(true, Ordering::Relaxed);
+            let deadline = attempts::deadline(&shared, request.begun, request.deadline);
+            if let Some(kept) = request.kept {
+                let mut opening = Opening::new(kept, &request.method, request.kind, deadline);
+                (opening.payload, opening.metadata) = (request.payload, request.metadata);
+                (opening.key, opening.patience) = (request.key, request.patience);
+                return Ok(Response(Body::Stream(Box::new(opening.begin().await?))));
+            }
             let call = Outgoing {
                 method: &request.method,
                 metadata: request.metadata.as_ref(),
@@ -105,8 +113,8 @@ impl Service<Request> for Calls {
                 patience: request.patience,
                 hedge: request.hedge,
             };
-            let deadline = attempts::deadline(&shared, request.begun, request.deadline);
-            Attempts::new(&shared, call, deadline, Instant::now()).run().await.map(Response)
+            let answered = Attempts::new(&shared, call, deadline, Instant::now()).run().await?;
+            Ok(Response(Body::Answer(answered)))
         })
     }
 }

@@ -6,6 +6,14 @@ use tower::load_shed::error::Overloaded;
 use tower::timeout::error::Elapsed;
 
 use crate::error::Error;
+use crate::shared::Shared;
+
+/// Returns the error of a call that a layer has answered with the response to a call of another kind.
+pub(crate) fn foreign_response(shared: &Shared, method: &str) -> Error {
+    let status = Status::internal("a layer of this client has answered with the response to another call");
+    let service = shared.config.service.clone();
+    Error::Status { service, method: method.to_owned(), status, not_run: false }
+}
 
 /// Returns the error of a call that a layer has ended; `sent` if it may have been sent by then.
 pub(super) fn error_of(error: BoxError, service: &str, method: String, sent: bool) -> Error {

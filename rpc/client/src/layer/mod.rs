@@ -8,15 +8,21 @@ mod request;
 
 pub use calls::{Calls, CallsFuture};
 pub use request::{Request, Response};
+pub use rpc_wire::MethodKind;
 
 pub(crate) use calls::Wrap;
+pub(crate) use failure::foreign_response;
+pub(crate) use request::Body;
 
 use tower::{BoxError, Layer, Service};
 
 use crate::builder::ClientBuilder;
 
 impl ClientBuilder {
-    /// Puts a layer of tower around all unary calls; the last one that is added is the outermost.
+    /// Puts a layer of tower around all calls; the last one that is added is the outermost.
+    ///
+    /// Of a stream, layers see the opening: its response is there once the request is sent, its messages follow, and a limit of
+    /// concurrency counts it no longer. If an instance refuses the stream before it runs, it is opened elsewhere without asking the layers again.
     ///
     /// The errors of tower's own layers become those of a call ([`Error::Deadline`](crate::Error::Deadline) of a timeout,
     /// `RESOURCE_EXHAUSTED` of a load shed), a [`Status`](crate::Status) passes through, and any other error is `INTERNAL` with its

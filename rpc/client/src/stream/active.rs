@@ -9,9 +9,9 @@ use rpc_wire::{CallId, Code, Format, Status};
 use tokio::time::Instant;
 use tracing::Span;
 
-use crate::client::Client;
 use crate::error::Error;
 use crate::explain::EndedAttempt;
+use crate::kept::Kept;
 use crate::link::{Link, StreamWakers};
 use crate::placement::Placed;
 use crate::pool::{LinkId, LinkOutcome, Picked};
@@ -23,7 +23,7 @@ use crate::span;
 /// A stream on a link, which its halves share. Dropping it gives the link back, and cancels the stream if it has not ended.
 #[derive(Debug)]
 pub(super) struct ActiveStream {
-    client: Client,
+    kept: Arc<Kept>,
     method: Arc<str>,
     deadline: Option<Millis>,
     picked: Picked,
@@ -42,7 +42,7 @@ pub(super) struct ActiveStream {
 
 impl ActiveStream {
     pub(super) fn new(
-        client: Client,
+        kept: Arc<Kept>,
         method: Arc<str>,
         deadline: Option<Millis>,
         placed: Placed<CallId>,
@@ -53,12 +53,12 @@ impl ActiveStream {
         link.counters.sent.fetch_add(1, Ordering::Relaxed);
         link.metrics.start();
         span::answered(&span, &link.addr);
-        let Shared { counters, metrics, .. } = &**client.shared();
+        let Shared { counters, metrics, .. } = &*kept.shared;
         metrics.method(&method).start();
         counters.streams.fetch_add(1, Ordering::Relaxed);
         counters.open_streams.fetch_add(1, Ordering::Relaxed);
         Self {
-            client,
+            kept,
             method,
             deadline,
             picked,
@@ -77,8 +77,14 @@ impl ActiveStream {
         &self.method
     }
 
+    /// Returns the identity of the process that has the stream.
+    #[cfg(feature = "tower")]
+    pub(super) fn instance(&self) -> &str {
+        &self.link.instance
+    }
+
     pub(super) fn format(&self) -> Format {
-        self.client.shared().config.format
+        self.kept.shared.config.format
     }
 
     pub(super) fn link_id(&self) -> LinkId {
@@ -116,7 +122,7 @@ impl ActiveStream {
     /// Notes the first message. The end, which decides about calls, may be hours away.
     fn prove(&self) {
         if !self.is_proved.swap(true, Ordering::Relaxed) {
-            let shared = self.client.shared();
+            let shared = &self.kept.shared;
             shared.pool().prove(shared.clock.now(), self.picked);
         }
     }
@@ -148,7 +154,7 @@ impl ActiveStream {
         if self.has_left.swap(true, Ordering::SeqCst) {
             return;
         }
-        let shared = self.client.shared();
+        let shared = &self.kept.shared;
         let outcome = self.end.get().map_or(LinkOutcome::Neither, |(_, outcome)| *outcome);
         let mut pool = shared.pool();
         let _ = pool.finish(shared.clock.now(), self.picked, outcome, None);
@@ -162,7 +168,7 @@ impl ActiveStream {
 
     /// Cancels the stream, unless it has ended, and drops what has arrived.
     pub(super) fn cancel(&self) {
-        self.link.session.handle(self.client.shared().clock.now(), Input::Cancel(self.id));
+        self.link.session.handle(self.kept.shared.clock.now(), Input::Cancel(self.id));
     }
 
     /// Returns the error of a stream that has ended in this way after so many messages.
@@ -181,7 +187,7 @@ impl ActiveStream {
 
     /// Counts the stream as a call that its owner has seen the end of.
     pub(super) fn count(&self, is_ok: bool) {
-        let counters = &self.client.shared().counters;
+        let counters = &self.kept.shared.counters;
         let counter = if is_ok { &counters.ok } else { &counters.failed };
         counter.fetch_add(1, Ordering::Relaxed);
     }
@@ -194,7 +200,7 @@ impl ActiveStream {
             Err(Ended::Late) => LinkOutcome::Neither,
             Err(Ended::Failed(status)) if self.ended().is_late(status) => LinkOutcome::Neither,
             Err(Ended::Failed(status)) if status.code == Code::CANCELLED => LinkOutcome::Neither,
-            end => link_outcome(end, self.client.shared().settings.failure_codes),
+            end => link_outcome(end, self.kept.shared.settings.failure_codes),
         };
         if self.end.set((code, outcome)).is_ok() && code != Code::CANCELLED {
             let counters = &self.link.counters;
@@ -205,7 +211,7 @@ impl ActiveStream {
 
     fn ended(&self) -> EndedAttempt<'_> {
         EndedAttempt {
-            shared: self.client.shared(),
+            shared: &self.kept.shared,
             method: &self.method,
             instance: &self.link.instance,
             deadline: self.deadline,
@@ -218,7 +224,7 @@ impl Drop for ActiveStream {
     fn drop(&mut self) {
         self.link.session.release(self.id);
         self.leave();
-        let shared = self.client.shared();
+        let shared = &self.kept.shared;
         let code = self.end.get().map_or(Code::CANCELLED, |(code, _)| *code);
         shared.counters.open_streams.fetch_sub(1, Ordering::Relaxed);
         let took = self.begun.elapsed();

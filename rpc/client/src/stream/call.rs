@@ -6,17 +6,26 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rpc_wire::PayloadError;
+use rpc_wire::{MethodKind, PayloadError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
+use super::active::ActiveStream;
 use super::messages::Messages;
+#[cfg(feature = "tower")]
+use super::opening::Opened;
 use super::opening::Opening;
 use super::place::StreamPlace;
 use super::upload::{MessageSender, Upload};
+use crate::attempts;
 use crate::client::Client;
 use crate::error::Error;
+#[cfg(feature = "tower")]
+use crate::layer::{Body, Calls, Request, foreign_response};
 use crate::options::Options;
+#[cfg(feature = "tower")]
+use crate::shared::Shared;
 
 /// A stream to open: awaiting it gives `T`, the halves that the caller has.
 ///
@@ -70,7 +79,7 @@ impl Client {
     /// ```
     pub fn client_stream<'a, A, R>(&'a self, method: &'a str) -> StreamCall<'a, Upload<A, R>>
     where
-        A: Serialize,
+        A: Serialize + ?Sized,
         R: DeserializeOwned,
     {
         StreamCall::new(self, method, Ok(Vec::new()))
@@ -134,13 +143,45 @@ impl<'a, T> StreamCall<'a, T> {
         self
     }
 
-    fn opening(mut self, sends: bool, receives: bool) -> Result<Opening, Error> {
-        let mut opening = Opening::new(self.client.clone(), self.method, self.deadline);
-        opening.payload = self.options.take_argument(self.method)?;
-        opening.metadata = self.options.metadata;
-        (opening.sends, opening.receives) = (sends, receives);
-        (opening.key, opening.patience) = (self.options.key, self.options.patience);
-        Ok(opening)
+    /// Opens the stream, through layers if there are any.
+    async fn open(mut self, kind: MethodKind) -> Result<(Arc<StreamPlace>, Arc<ActiveStream>), Error> {
+        let payload = self.options.take_argument(self.method)?.into();
+        let (kept, begun) = (Arc::clone(self.client.kept()), Instant::now());
+        let deadline = self.deadline.unwrap_or(Duration::MAX);
+        let Options { metadata, key, patience, .. } = self.options;
+        #[cfg(feature = "tower")]
+        if let Some(layers) = self.client.layers() {
+            let request = Request {
+                method: self.method.to_owned(),
+                kind,
+                metadata,
+                payload,
+                deadline,
+                idempotent: false,
+                key,
+                patience,
+                hedge: None,
+                begun,
+                left: Arc::default(),
+                kept: Some(kept),
+            };
+            return Ok(StreamPlace::new(through(layers, request, self.client.shared()).await?));
+        }
+        let deadline = attempts::deadline(&kept.shared, begun, deadline);
+        let mut opening = Opening::new(kept, self.method, kind, deadline);
+        (opening.payload, opening.metadata) = (payload, metadata);
+        (opening.key, opening.patience) = (key, patience);
+        Ok(StreamPlace::new(opening.begin().await?))
+    }
+}
+
+/// Opens a stream through layers.
+#[cfg(feature = "tower")]
+async fn through(layers: &Calls, request: Request, shared: &Shared) -> Result<Opened, Error> {
+    let method = request.method.clone();
+    match layers.make(shared, request).await?.0 {
+        Body::Stream(opened) => Ok(*opened),
+        Body::Answer(_) => Err(foreign_response(shared, &method)),
     }
 }
 
@@ -153,19 +194,19 @@ impl<'a, R: DeserializeOwned + 'a> IntoFuture for StreamCall<'a, Messages<R>> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let (place, stream) = StreamPlace::open(self.opening(false, true)?).await?;
+            let (place, stream) = self.open(MethodKind::ServerStream).await?;
             Ok(Messages::new(place, stream))
         })
     }
 }
 
-impl<'a, A: Serialize + 'a, R: DeserializeOwned + 'a> IntoFuture for StreamCall<'a, Upload<A, R>> {
+impl<'a, A: Serialize + ?Sized + 'a, R: DeserializeOwned + 'a> IntoFuture for StreamCall<'a, Upload<A, R>> {
     type Output = Result<Upload<A, R>, Error>;
     type IntoFuture = Open<'a, Upload<A, R>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let (place, stream) = StreamPlace::open(self.opening(true, false)?).await?;
+            let (place, stream) = self.open(MethodKind::ClientStream).await?;
             Ok(Upload::new(MessageSender::new(place, stream)))
         })
     }
@@ -181,7 +222,7 @@ where
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let (place, stream) = StreamPlace::open(self.opening(true, true)?).await?;
+            let (place, stream) = self.open(MethodKind::BidiStream).await?;
             let sender = MessageSender::new(Arc::clone(&place), Arc::clone(&stream));
             Ok((sender, Messages::new(place, stream)))
         })

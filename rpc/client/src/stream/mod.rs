@@ -13,3 +13,6 @@ mod upload;
 pub use call::StreamCall;
 pub use messages::Messages;
 pub use upload::{MessageSender, Upload};
+
+#[cfg(feature = "tower")]
+pub(crate) use opening::{Opened, Opening};

@@ -1,15 +1,15 @@
 //! The opening of a stream: picks a link, and tries again as long as nothing ran.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use common::{Millis, current_call};
-use rpc_wire::{Metadata, Status};
+use bytes::Bytes;
+use common::Millis;
+use rpc_wire::{Metadata, MethodKind, Status};
 use tracing::Span;
 
 use super::active::ActiveStream;
-use crate::client::Client;
 use crate::error::Error;
+use crate::kept::Kept;
 use crate::link::{Link, StreamWakers};
 use crate::placement::{Placement, Unplaced, no_link};
 use crate::pool::{LinkId, Purpose};
@@ -19,21 +19,18 @@ use crate::span;
 
 /// A stream to open.
 #[derive(Debug)]
-pub(super) struct Opening {
-    pub(super) client: Client,
-    pub(super) method: Arc<str>,
+pub(crate) struct Opening {
+    kept: Arc<Kept>,
+    method: Arc<str>,
+    kind: MethodKind,
     /// Argument; empty if the client sends messages.
-    pub(super) payload: Vec<u8>,
-    pub(super) metadata: Metadata,
-    pub(super) deadline: Option<Millis>,
+    pub(crate) payload: Bytes,
+    pub(crate) metadata: Metadata,
+    deadline: Option<Millis>,
     /// Hash of its key.
-    pub(super) key: Option<u64>,
+    pub(crate) key: Option<u64>,
     /// Time to wait for a link; `None` for the client's.
-    pub(super) patience: Option<Millis>,
-    /// The client sends messages.
-    pub(super) sends: bool,
-    /// The server sends messages.
-    pub(super) receives: bool,
+    pub(crate) patience: Option<Millis>,
     /// Span around the stream, from the first attempt on.
     span: Span,
     attempted: Attempted,
@@ -41,60 +38,68 @@ pub(super) struct Opening {
     avoid: Option<LinkId>,
 }
 
+/// A stream that is open, and all that it takes to open it once more.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(super) opening: Opening,
+    pub(super) stream: ActiveStream,
+}
+
 impl Opening {
-    pub(super) fn new(client: Client, method: &str, deadline: Option<Duration>) -> Self {
-        let clock = client.shared().clock;
-        // One more, because the clock rounds down and a stream must not end early.
-        let own = deadline.map(|deadline| clock.now() + deadline.into() + Millis(1));
-        // After the deadline of the call that is handled here, nobody waits for this stream.
-        let outer = current_call::deadline().map(|at| clock.at(at));
+    /// Prepares a stream that ends at a time; `Millis(u64::MAX)` if it has no deadline.
+    pub(crate) fn new(kept: Arc<Kept>, method: &str, kind: MethodKind, deadline: Millis) -> Self {
         Self {
-            client,
+            kept,
             method: method.into(),
-            payload: Vec::new(),
+            kind,
+            payload: Bytes::new(),
             metadata: Metadata::new(),
-            deadline: own.into_iter().chain(outer).min(),
+            deadline: Some(deadline).filter(|deadline| *deadline != Millis(u64::MAX)),
             key: None,
             patience: None,
-            sends: false,
-            receives: false,
             span: Span::none(),
             attempted: Attempted::default(),
             avoid: None,
         }
     }
 
+    /// Opens the stream for the first time.
+    pub(crate) async fn begin(mut self) -> Result<Opened, Error> {
+        let stream = self.open().await?;
+        Ok(Opened { opening: self, stream })
+    }
+
     /// Sends the request on the best link that has room.
     pub(super) async fn open(&mut self) -> Result<ActiveStream, Error> {
-        let Self { client, method, metadata, span, attempted, .. } = self;
+        let Self { kept, method, metadata, span, attempted, .. } = self;
         if !attempted.has_begun() {
-            let shared = client.shared();
+            let shared = &kept.shared;
             *span = span::begin(&shared.config.service, method);
             span::send_context(shared.context_hook.as_ref(), span, metadata);
             shared.budget.add_call();
         }
         while self.attempted.begin() {
             if self.attempted.is_retry() {
-                self.client.shared().metrics.retries.increment();
+                self.kept.shared.metrics.retries.increment();
                 self.pause().await;
             }
             if let Some(stream) = self.attempt().await? {
                 return Ok(stream);
             }
         }
-        Err(no_link(self.client.shared()))
+        Err(no_link(&self.kept.shared))
     }
 
     /// Returns true if the stream, which has ended before any message, can be opened once more.
     pub(super) fn may_retry(&mut self, stream: &ActiveStream, ended: &Ended) -> bool {
         self.avoid = Some(stream.link_id());
-        let shared = self.client.shared();
+        let shared = &self.kept.shared;
         let time_left = self.deadline.map(|deadline| deadline.since(shared.clock.now()));
         self.attempted.may_retry(ended, false, shared.retry_limits(time_left))
     }
 
     async fn attempt(&self) -> Result<Option<ActiveStream>, Error> {
-        let shared = self.client.shared();
+        let shared = &self.kept.shared;
         let deadline = self.deadline.unwrap_or(Millis(u64::MAX));
         let mut placement = Placement::new(shared, Purpose::Stream, shared.clock.now(), deadline);
         (placement.key, placement.patience) = (self.key, self.patience.unwrap_or(placement.patience));
@@ -104,8 +109,8 @@ impl Opening {
             payload: &self.payload,
             metadata: self.metadata.as_ref(),
             deadline: self.deadline,
-            sends: self.sends,
-            receives: self.receives,
+            sends: self.kind.client_streams(),
+            receives: self.kind.server_streams(),
         };
         let open = |link: &Link, now| link.session.open(now, new, Arc::clone(&wakers));
         let placed = match placement.start(self.avoid, open).await {
@@ -118,12 +123,12 @@ impl Opening {
             }
             Err(Unplaced::NoStreams) => return Err(self.no_streams()),
         };
-        let (client, method) = (self.client.clone(), Arc::clone(&self.method));
-        Ok(Some(ActiveStream::new(client, method, self.deadline, placed, wakers, self.span.clone())))
+        let (kept, method) = (Arc::clone(&self.kept), Arc::clone(&self.method));
+        Ok(Some(ActiveStream::new(kept, method, self.deadline, placed, wakers, self.span.clone())))
     }
 
     async fn pause(&mut self) {
-        let shared = self.client.shared();
+        let shared = &self.kept.shared;
         let pause = self.attempted.pause(|| shared.pool().random());
         if pause > Millis(0) {
             let until = shared.clock.now() + pause;
@@ -133,14 +138,22 @@ impl Opening {
     }
 
     fn too_late(&self) -> Error {
-        let service = self.client.shared().config.service.clone();
+        let service = self.kept.shared.config.service.clone();
         Error::Deadline { service, method: self.method.to_string(), sent: false }
     }
 
     fn no_streams(&self) -> Error {
-        let service = self.client.shared().config.service.clone();
+        let service = self.kept.shared.config.service.clone();
         let status =
             Status::unimplemented("the server speaks version 1 of the protocol, which has no streams");
         Error::Status { service, method: self.method.to_string(), status, not_run: true }
+    }
+}
+
+#[cfg(feature = "tower")]
+impl Opened {
+    /// Returns the identity of the process that has the stream.
+    pub(crate) fn instance(&self) -> &str {
+        self.stream.instance()
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::active::ActiveStream;
-use super::opening::Opening;
+use super::opening::{Opened, Opening};
 use crate::error::Error;
 use crate::link::StreamWaker;
 use crate::session::{Ended, Unsent};
@@ -38,9 +38,9 @@ enum Next {
 type Reopening = Pin<Box<dyn Future<Output = (Box<Opening>, Result<ActiveStream, Error>)> + Send>>;
 
 impl StreamPlace {
-    /// Opens a stream.
-    pub(super) async fn open(mut opening: Opening) -> Result<(Arc<Self>, Arc<ActiveStream>), Error> {
-        let stream = Arc::new(opening.open().await?);
+    /// Returns the place of a stream, and the stream.
+    pub(super) fn new(Opened { opening, stream }: Opened) -> (Arc<Self>, Arc<ActiveStream>) {
+        let stream = Arc::new(stream);
         let place = Self {
             next: Mutex::new(Next::Possible(Box::new(opening))),
             current: Mutex::new(Arc::clone(&stream)),
@@ -48,7 +48,7 @@ impl StreamPlace {
             has_sent: AtomicBool::new(false),
             is_finished: AtomicBool::new(false),
         };
-        Ok((Arc::new(place), stream))
+        (Arc::new(place), stream)
     }
 
     /// Notes that no other stream may come here.

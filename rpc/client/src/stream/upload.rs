@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::active::ActiveStream;
 use super::place::StreamPlace;
 use crate::error::Error;
-use crate::session::{Batch, Unsent};
+use crate::session::{Answer, Batch, Unsent};
 
 /// Capacity of a buffer for messages that is kept.
 const KEPT_CAPACITY: usize = 16 << 10;
@@ -29,7 +29,7 @@ pub struct MessageSender<A: ?Sized> {
 }
 
 /// Sends the messages of a call that has one result. Dropping it before [`finish`](Self::finish) cancels the call.
-pub struct Upload<A, R> {
+pub struct Upload<A: ?Sized, R> {
     sender: MessageSender<A>,
     result: PhantomData<fn() -> R>,
 }
@@ -89,9 +89,25 @@ impl<A: Serialize + ?Sized> MessageSender<A> {
         self.is_finished = true;
         self.place.finish();
     }
+
+    /// Waits for the result of a call whose messages are all the client's, also if it is opened once more until then.
+    async fn end_of_stream(&mut self) -> Result<Answer, Error> {
+        let Self { place, stream, sent, .. } = self;
+        let mut none = Batch::default();
+        loop {
+            let Some(end) = poll_fn(|cx| stream.poll_receive(cx, &mut none)).await else { continue };
+            match end {
+                Err(ended) if *sent == 0 => {
+                    let waker = &stream.wakers().reader;
+                    *stream = poll_fn(|cx| place.poll_replace(cx, waker, stream, &ended)).await?;
+                }
+                end => return end.map_err(|ended| stream.error(ended, *sent)),
+            }
+        }
+    }
 }
 
-impl<A: Serialize, R: DeserializeOwned> Upload<A, R> {
+impl<A: Serialize + ?Sized, R: DeserializeOwned> Upload<A, R> {
     pub(super) fn new(sender: MessageSender<A>) -> Self {
         Self { sender, result: PhantomData }
     }
@@ -107,27 +123,23 @@ impl<A: Serialize, R: DeserializeOwned> Upload<A, R> {
         self.sender.send(message)
     }
 
+    /// Waits until the server needs no more messages, because it has the result or the stream has failed;
+    /// [`finish`](Self::finish) tells which. Cancel-safe.
+    ///
+    /// [`send`](Self::send) notices the same at the next message. This is for a caller whose next message may be long in coming.
+    pub async fn closed(&mut self) {
+        // The end stays in the session until the stream is dropped.
+        let _ = self.sender.end_of_stream().await;
+    }
+
     /// Ends the messages and waits for the result.
     ///
     /// # Errors
     /// The stream has failed, or the result is not of the type `R`.
     pub async fn finish(mut self) -> Result<R, Error> {
         self.sender.end();
-        let MessageSender { place, stream, sent, .. } = &mut self.sender;
-        let mut none = Batch::default();
-        let answer = loop {
-            let Some(end) = poll_fn(|cx| stream.poll_receive(cx, &mut none)).await else { continue };
-            match end {
-                Err(ended) if *sent == 0 => {
-                    let waker = &stream.wakers().reader;
-                    match poll_fn(|cx| place.poll_replace(cx, waker, stream, &ended)).await {
-                        Ok(other) => *stream = other,
-                        Err(error) => break Err(error),
-                    }
-                }
-                end => break end.map_err(|ended| stream.error(ended, *sent)),
-            }
-        };
+        let answer = self.sender.end_of_stream().await;
+        let stream = &self.sender.stream;
         let result = answer.and_then(|answer| {
             let decoded = stream.format().decode(&answer.payload);
             decoded.map_err(|source| Error::Result { method: stream.method().to_owned(), source })
@@ -151,7 +163,7 @@ impl<A: ?Sized> fmt::Debug for MessageSender<A> {
     }
 }
 
-impl<A, R> fmt::Debug for Upload<A, R> {
+impl<A: ?Sized, R> fmt::Debug for Upload<A, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upload").field("sent", &self.sender.sent).finish_non_exhaustive()
     }

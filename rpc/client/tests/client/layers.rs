@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use futures_util::future::Either;
 use futures_util::stream;
-use rpc_client::layer::Request as ClientRequest;
+use rpc_client::layer::{MethodKind, Request as ClientRequest};
 use rpc_client::{Client, ClientBuilder, Code, Error};
 use rpc_server::layer::{Request, Response};
-use rpc_server::{Context, Server, Service, Status};
+use rpc_server::{Context, Messages, Server, Service, Status};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
@@ -37,7 +37,19 @@ fn service(permits: Arc<Semaphore>) -> Service {
         Ok::<_, Status>((token, user))
     };
     let count = |to: u32, _: Context| async move { Ok::<_, Status>(stream::iter((1..=to).map(Ok))) };
-    Service::builder("test").method("wait", wait).method("who", who).server_stream("count", count).build()
+    let tokens = |mut names: Messages<String>, context: Context| async move {
+        let token = context.metadata().get("token").map(str::to_owned);
+        let mut seen = Vec::new();
+        while let Some(name) = names.next().await {
+            seen.push(name?);
+        }
+        Ok::<_, Status>((token, seen))
+    };
+    let echo = |names: Messages<String>, context: Context| async move {
+        context.metadata().get("token").map(|_| names).ok_or_else(|| Status::unauthenticated("no token"))
+    };
+    let service = Service::builder("test").method("wait", wait).method("who", who);
+    service.server_stream("count", count).client_stream("tokens", tokens).bidi_stream("echo", echo).build()
 }
 
 /// Returns no permits.
@@ -172,6 +184,74 @@ async fn towers_layers_work_around_the_calls_of_a_client() {
     assert_eq!((shed.code(), shed.may_have_been_applied()), (Code::RESOURCE_EXHAUSTED, false), "{shed}");
     let stats = client.stats();
     assert_eq!((stats.ok, stats.failed), (1, 2));
+}
+
+#[tokio::test]
+async fn layers_of_a_client_see_the_opening_of_each_kind_of_stream() {
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let token = move |mut request: ClientRequest| {
+        tell.send((request.method.clone(), request.kind, request.payload.clone(), request.deadline)).unwrap();
+        request.metadata.insert("token", "from a layer").unwrap();
+        request
+    };
+    let gate = tower::layer::layer_fn(Gate);
+    let client = serve(service(permits()).layer(gate)).await.layer(MapRequestLayer::new(token));
+    let client = client.connect().await.unwrap();
+
+    let mut counted = client.server_stream::<_, u32>("count", &2).await.unwrap();
+    assert_eq!(counted.next().await.unwrap().unwrap(), 1);
+    let mut upload = client.client_stream("tokens").deadline(PATIENCE).await.unwrap();
+    upload.send("one").await.unwrap();
+    let seen: (Option<String>, Vec<String>) = upload.finish().await.unwrap();
+    assert_eq!(seen, (Some("from a layer".to_owned()), vec!["one".to_owned()]));
+    let (mut sender, mut echoed) = client.bidi_stream::<str, String>("echo").await.unwrap();
+    sender.send("two").await.unwrap();
+    assert_eq!(echoed.next().await.unwrap().unwrap(), "two");
+
+    let count = ("count".to_owned(), MethodKind::ServerStream, "2".into(), Duration::MAX);
+    assert_eq!(told.recv().await, Some(count));
+    let tokens = ("tokens".to_owned(), MethodKind::ClientStream, "".into(), PATIENCE);
+    assert_eq!(told.recv().await, Some(tokens));
+    let echo = ("echo".to_owned(), MethodKind::BidiStream, "".into(), Duration::MAX);
+    assert_eq!(told.recv().await, Some(echo));
+}
+
+#[tokio::test]
+async fn a_layer_of_a_client_refuses_a_stream_before_anything_is_sent() {
+    let closed = Arc::new(Semaphore::new(0));
+    let client = serve(service(permits())).await;
+    let client = client.layer(GlobalConcurrencyLimitLayer::with_semaphore(Arc::clone(&closed)));
+    let client = client.layer(LoadShedLayer::new()).connect().await.unwrap();
+    let refused = client.server_stream::<_, u32>("count", &3).await.unwrap_err();
+    assert_eq!(
+        (refused.code(), refused.may_have_been_applied()),
+        (Code::RESOURCE_EXHAUSTED, false),
+        "{refused}"
+    );
+    assert_eq!(client.stats().streams, 0);
+    // A stream that is open has no place of the limit any more.
+    closed.add_permits(1);
+    let mut first = client.server_stream::<_, u32>("count", &1).await.unwrap();
+    let mut second = client.server_stream::<_, u32>("count", &2).await.unwrap();
+    assert_eq!(first.next().await.unwrap().unwrap(), 1);
+    assert_eq!(second.next().await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layer_of_a_client_shortens_the_life_of_a_stream() {
+    let server = Server::new(service(permits())).in_memory();
+    let client = Client::in_memory("test", move || server.connect());
+    let hurry = |mut request: ClientRequest| {
+        request.deadline = request.deadline.min(Duration::from_millis(50));
+        request.metadata.insert("token", "any").unwrap();
+        request
+    };
+    let client = client.layer(MapRequestLayer::new(hurry)).connect().await.unwrap();
+    let begun = Instant::now();
+    let (_sender, mut echoed) = client.bidi_stream::<str, String>("echo").await.unwrap();
+    let late = echoed.next().await.unwrap().unwrap_err();
+    assert!(matches!(late, Error::Deadline { sent: true, .. }), "{late}");
+    assert!(begun.elapsed() < Duration::from_millis(100), "{:?}", begun.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

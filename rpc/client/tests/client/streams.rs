@@ -174,6 +174,28 @@ async fn a_server_may_answer_before_the_last_message() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_sender_learns_of_the_end_before_its_next_message() {
+    let (server, ..) = served();
+    let client = connect(&server).await;
+    let mut upload = client.client_stream::<u64, u64>("first").await.unwrap();
+    assert!(tokio::time::timeout(PATIENCE, upload.closed()).await.is_err(), "the server waits for a message");
+    upload.send(&7).await.unwrap();
+    upload.closed().await;
+    assert_eq!(upload.finish().await.unwrap(), 7);
+
+    let mut upload = client.client_stream::<u64, u64>("nothing").await.unwrap();
+    upload.closed().await;
+    let error = upload.finish().await.unwrap_err();
+    assert_eq!((error.code(), error.may_have_been_applied()), (Code::UNIMPLEMENTED, false), "{error}");
+
+    let sum = client.client_stream::<u64, u64>("sum").deadline(PATIENCE / 2);
+    let mut upload = sum.await.unwrap();
+    upload.send(&7).await.unwrap();
+    upload.closed().await;
+    assert!(matches!(upload.finish().await.unwrap_err(), Error::Deadline { sent: true, .. }));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_slow_reader_holds_up_its_stream_within_the_window_and_nothing_else() {
     let (server, filled, _) = served();
     let client = connect(&server).await;

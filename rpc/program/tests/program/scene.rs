@@ -66,6 +66,9 @@ fn shop(prices: Arc<watch::Sender<u64>>) -> Service {
             }
             Ok::<_, Status>(sum)
         })
+        .client_stream("top", |mut numbers: Messages<i64>, _: Context| async move {
+            numbers.next().await.unwrap_or_else(|| Err(Status::invalid_argument("a number is needed")))
+        })
         .bidi_stream("double", |numbers: Messages<i64>, _: Context| async move {
             use futures_util::StreamExt;
             Ok::<_, Status>(numbers.map(|number| number.map(|number| 2 * number)))

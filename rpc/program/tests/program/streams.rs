@@ -14,6 +14,7 @@ async fn a_command_ends_with_its_last_message_while_standard_input_is_open() {
     assert_eq!(counted.ok(), "2\n");
     // The server ends this one.
     assert_eq!(scene.run_on_terminal(&["stream", "shop", "first"], "7\n").await.ok(), "7\n");
+    assert_eq!(scene.run_on_terminal(&["stream", "shop", "top"], "7\n").await.ok(), "7\n");
 }
 
 #[tokio::test]
