@@ -26,6 +26,15 @@ pub enum Error {
         /// Address that was asked for.
         addr: SocketAddr,
     },
+    /// There are addresses for TLS of more servers than there are.
+    #[cfg(feature = "tls")]
+    #[error("there are addresses for TLS of {given} servers, and the number of servers is {servers}")]
+    TlsAddresses {
+        /// Number of servers.
+        servers: usize,
+        /// Number of servers with addresses for TLS.
+        given: usize,
+    },
     /// The system gives no runtime: no thread, or no descriptors.
     #[error(
         "cannot start a runtime: the system has no more threads or descriptors; end a program, or raise the limits"

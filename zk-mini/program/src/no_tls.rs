@@ -7,6 +7,7 @@ use clap::Args;
 use zk_mini::{Builder, ZkMini};
 
 use crate::listen::Host;
+use crate::servers::{ServersArgs, ServersError};
 
 /// Remark on keys; there is none.
 pub(crate) const UNUSED: &str = "is ignored: this build has no TLS";
@@ -26,7 +27,7 @@ pub(crate) struct TlsKeys {}
 #[derive(Debug, Default)]
 pub(crate) struct TlsPlan {
     /// Addresses; none.
-    pub(crate) addrs: Vec<SocketAddr>,
+    pub(crate) addrs: Vec<Vec<SocketAddr>>,
 }
 
 impl TlsOptions {
@@ -37,16 +38,16 @@ impl TlsOptions {
 }
 
 impl TlsPlan {
-    #[expect(clippy::unused_self, reason = "with TLS it is used")]
-    pub(crate) fn check_servers(&self, _: usize) -> Result<(), TlsOptionsError> {
-        Ok(())
+    #[expect(clippy::unnecessary_wraps, reason = "with TLS it may fail")]
+    pub(crate) fn spread(self, _: ServersArgs) -> Result<Self, ServersError> {
+        Ok(self)
     }
 
     pub(crate) fn apply(self, builder: Builder) -> Builder {
         builder
     }
 
-    pub(crate) fn first_of(_: &ZkMini) -> Option<SocketAddr> {
+    pub(crate) fn first_of(_: &ZkMini, _: usize) -> Option<SocketAddr> {
         None
     }
 }

@@ -20,13 +20,13 @@ use crate::ready_fd::{self, ReadyFd, ReadyFdError};
 pub(crate) struct ReadyArgs {
     /// Form of the line that says that the server is ready
     ///
-    /// text: `listening on HOST:PORT`; a second line with an address for TLS only,
+    /// text: `listening on HOST:PORT`; a further line with an address for TLS only,
     /// `tls on HOST:PORT`, and one with --http, `http on HOST:PORT`.
     /// json: an object on one line, with ready, listen (all addresses), tls (those for
     /// TLS only), http (URL, or
     /// null), http_on (addresses of --http), admin (URLs that a zoo.cfg asks for), pid,
     /// version, compat (the release of ZooKeeper that it behaves as); fields may be added.
-    /// With --servers each server has its line, in order.
+    /// With --servers each server has its line, in order, then its line for TLS.
     #[arg(long, value_name = "FORM", value_enum, default_value_t, verbatim_doc_comment)]
     ready: Form,
 
@@ -74,8 +74,8 @@ pub(crate) struct Herald {
 pub(crate) struct Ready {
     /// Addresses of each server, with the ports that they have got; none of a server for TLS only.
     pub(crate) servers: Vec<Vec<SocketAddr>>,
-    /// Addresses for TLS only.
-    pub(crate) tls: Vec<SocketAddr>,
+    /// Addresses for TLS only of each server.
+    pub(crate) tls: Vec<Vec<SocketAddr>>,
     pub(crate) compat: Compat,
     pub(crate) http: HttpAt,
 }
@@ -133,21 +133,23 @@ impl Ready {
     }
 
     fn text(&self) -> Vec<String> {
-        let firsts: Vec<_> = self.servers.iter().filter_map(|addrs| addrs.first()).collect();
-        let firsts = if firsts.is_empty() { self.tls.first().into_iter().collect() } else { firsts };
-        let listening = firsts.into_iter().map(|addr| format!("listening on {addr}"));
-        let tls = self.tls.first().map(|addr| format!("tls on {addr}"));
+        let firsts =
+            |all: &[Vec<SocketAddr>]| all.iter().filter_map(|addrs| addrs.first().copied()).collect();
+        let (plain, tls): (Vec<_>, Vec<_>) = (firsts(&self.servers), firsts(&self.tls));
+        let listening = if plain.is_empty() { tls.clone() } else { plain };
+        let listening = listening.into_iter().map(|addr| format!("listening on {addr}"));
+        let tls = tls.into_iter().map(|addr| format!("tls on {addr}"));
         let http = self.http.own.first().map(|addr| format!("http on {addr}"));
         listening.chain(tls).chain(http).collect()
     }
 
     fn json(&self) -> Vec<String> {
         let urls = std::iter::once(&self.http.url).chain(&self.http.others);
-        let line = |(listen, url): (&Vec<SocketAddr>, &Option<String>)| {
+        let line = |((listen, tls), url): ((&Vec<SocketAddr>, &[SocketAddr]), &Option<String>)| {
             let line = Line {
                 ready: true,
                 listen,
-                tls: &self.tls,
+                tls,
                 http: url.as_deref(),
                 http_on: &self.http.own,
                 admin: &self.http.admin,
@@ -158,6 +160,7 @@ impl Ready {
             serde_json::to_string(&line).ok()
         };
         let none = std::iter::repeat(&None);
-        self.servers.iter().zip(urls.chain(none)).filter_map(line).collect()
+        let tls = self.tls.iter().map(Vec::as_slice).chain(std::iter::repeat(&[][..]));
+        self.servers.iter().zip(tls).zip(urls.chain(none)).filter_map(line).collect()
     }
 }

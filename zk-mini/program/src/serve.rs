@@ -162,10 +162,10 @@ async fn serve(
         let port = args.port.or(port).or(file.client_port).unwrap_or(DEFAULT_PORT);
         addrs.push(host.addrs(port).await?);
     }
-    let servers = args.servers.spread(addrs)?;
-    tls.check_servers(servers.len())?;
+    let servers = args.servers.spread("--listen", addrs)?;
+    let tls = tls.spread(args.servers)?;
     let mut settings = args.settings.or(file.settings);
-    let mut all = servers.iter().flatten().chain(&tls.addrs);
+    let mut all = servers.iter().chain(&tls.addrs).flatten();
     let is_private = all.all(|addr| addr.ip().to_canonical().is_loopback());
     // Some words list the connected clients, or keep the server busy.
     if !is_private && settings.answer_as_zookeeper_does() {

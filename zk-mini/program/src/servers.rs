@@ -20,10 +20,10 @@ pub(crate) struct ServersArgs {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServersError {
     #[error(
-        "--servers {servers} takes one --listen, after whose port the others get theirs, or {servers} of them; \
+        "--servers {servers} takes one {option}, after whose port the others get theirs, or {servers} of them; \
          there are {given}"
     )]
-    Addresses { servers: usize, given: usize },
+    Addresses { servers: usize, option: &'static str, given: usize },
     #[error(
         "--servers {servers} needs as many ports from {first} on: choose a lower port, or 0 for free ones"
     )]
@@ -31,14 +31,19 @@ pub(crate) enum ServersError {
 }
 
 impl ServersArgs {
-    /// Returns the addresses of each server. `listens` has those of each `--listen`. Without a number of servers all are
-    /// those of one.
-    pub(crate) fn spread(self, listens: Vec<Vec<SocketAddr>>) -> Result<Vec<Vec<SocketAddr>>, ServersError> {
+    /// Returns the addresses of each server. `listens` has those of each time that `option` was given. Without a number of
+    /// servers all are those of one.
+    pub(crate) fn spread(
+        self,
+        option: &'static str,
+        listens: Vec<Vec<SocketAddr>>,
+    ) -> Result<Vec<Vec<SocketAddr>>, ServersError> {
         let servers = usize::from(self.servers.unwrap_or(1));
         if servers == 1 {
             return Ok(vec![listens.into_iter().flatten().collect()]);
         }
         match &listens[..] {
+            [] => Ok(vec![Vec::new(); servers]),
             [first] => {
                 let of_server = |server: u16| {
                     let next = |addr: &SocketAddr| {
@@ -52,7 +57,7 @@ impl ServersArgs {
                 (0..).take(servers).map(of_server).collect()
             }
             all if all.len() == servers => Ok(listens),
-            all => Err(ServersError::Addresses { servers, given: all.len() }),
+            all => Err(ServersError::Addresses { servers, option, given: all.len() }),
         }
     }
 }

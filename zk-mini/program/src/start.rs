@@ -31,8 +31,8 @@ pub(crate) struct Started {
     pub(crate) zk: ZkMini,
     /// Addresses of each server, with the port that it has got.
     pub(crate) servers: Vec<Vec<SocketAddr>>,
-    /// Addresses for TLS only, likewise.
-    pub(crate) tls: Vec<SocketAddr>,
+    /// Addresses for TLS only of each server, likewise.
+    pub(crate) tls: Vec<Vec<SocketAddr>>,
     pub(crate) http: HttpAt,
 }
 
@@ -63,7 +63,8 @@ impl Start {
         };
         let with_port = |(at, addrs)| listen::with_port(addrs, chosen(at));
         let servers: Vec<_> = servers.into_iter().enumerate().map(with_port).collect();
-        let tls = listen::with_port(tls_addrs, TlsPlan::first_of(&zk));
+        let with_port = |(at, addrs)| listen::with_port(addrs, TlsPlan::first_of(&zk, at));
+        let tls = tls_addrs.into_iter().enumerate().map(with_port).collect();
         let http = ports.map(|ports| ports.serve(&zk, &servers)).transpose()?.unwrap_or_default();
         Ok(Started { zk, servers, tls, http })
     }

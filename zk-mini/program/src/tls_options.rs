@@ -7,11 +7,15 @@ use clap::Args;
 use zk_mini::{Builder, Pem, Tls, TlsConfig, TlsError, ZkMini};
 
 use crate::listen::{Listen, ResolveError};
+use crate::servers::{ServersArgs, ServersError};
 use crate::tls_dev::{DevError, DevFiles};
 use crate::zoo_tls::{ClientAuth, TlsKeys};
 
 /// Port for TLS only, unless one is named. Many ensembles have it.
 const DEFAULT_PORT: u16 = 2281;
+
+/// Option for addresses that are for TLS only.
+const LISTEN: &str = "--tls-listen";
 
 /// Options of `serve` for TLS.
 #[derive(Args, Debug)]
@@ -40,9 +44,11 @@ pub(crate) struct TlsOptions {
     /// Further address, for TLS only; the port is 2281 unless given
     ///
     /// Forms as of --listen. The chosen address is printed in a further line,
-    /// `tls on HOST:PORT`.
+    /// `tls on HOST:PORT`. May be repeated, to listen on several; with --servers for one
+    /// server each. If it is given once, the next servers get the next ports, or, for
+    /// port 0, free ones.
     #[arg(long, value_name = "HOST:PORT", verbatim_doc_comment)]
-    tls_listen: Option<Listen>,
+    tls_listen: Vec<Listen>,
 
     /// Make throw-away certificates in this directory, to try clients with
     ///
@@ -66,11 +72,6 @@ pub(crate) enum TlsOptionsError {
          ssl.trustStore.location, or ask for none with --tls-client-auth none or ssl.clientAuth=none"
     )]
     NoAuthorities,
-    #[error(
-        "with --servers there is no port for TLS only: leave --tls-listen and secureClientPort out, the ports of all servers \
-         take TLS, too, with --tls-cert or client.portUnification=true"
-    )]
-    Servers,
     #[error(transparent)]
     Files(#[from] TlsError),
     #[error(transparent)]
@@ -85,8 +86,8 @@ pub(crate) struct TlsPlan {
     tls: Option<Tls>,
     is_unified: bool,
     super_user: Option<String>,
-    /// Addresses for TLS only.
-    pub(crate) addrs: Vec<SocketAddr>,
+    /// Addresses for TLS only, of each time that the option was given, and later of each server.
+    pub(crate) addrs: Vec<Vec<SocketAddr>>,
 }
 
 impl TlsOptions {
@@ -100,14 +101,16 @@ impl TlsOptions {
         }
         // An option for a certificate is a wish for TLS; a key alone is not, in ZooKeeper.
         let is_unified = tls_cert.is_some() || keys.port_unification == Some(true);
-        let listen = match tls_listen {
-            Some(Listen { host, port }) => Some(("--tls-listen", host, port.unwrap_or(DEFAULT_PORT))),
-            None => keys.secure_listen().map(|(host, port)| ("secureClientPort", host, port)),
-        };
-        let (by, host) = match listen {
-            None if !is_unified => return Ok(TlsPlan { super_user: keys.super_user, ..TlsPlan::default() }),
-            None => ("client.portUnification", None),
-            Some((by, host, port)) => (by, Some((host, port))),
+        let (by, listens) = match (&tls_listen[..], keys.secure_listen()) {
+            ([], None) if !is_unified => {
+                return Ok(TlsPlan { super_user: keys.super_user, ..TlsPlan::default() });
+            }
+            ([], None) => ("client.portUnification", Vec::new()),
+            ([], Some(listen)) => ("secureClientPort", vec![listen]),
+            _ => {
+                let listen = |Listen { host, port }| (host, port.unwrap_or(DEFAULT_PORT));
+                (LISTEN, tls_listen.into_iter().map(listen).collect())
+            }
         };
         let default_auth =
             if tls_cert.is_none() || tls_ca.is_some() { ClientAuth::Need } else { ClientAuth::None };
@@ -126,23 +129,28 @@ impl TlsOptions {
         if let Some(versions) = keys.protocols.or(keys.protocol) {
             config = config.versions(versions);
         }
-        let addrs = match host {
-            Some((host, port)) => host.addrs(port).await?,
-            None => Vec::new(),
-        };
+        let mut addrs = Vec::new();
+        for (host, port) in listens {
+            addrs.push(host.addrs(port).await?);
+        }
         Ok(TlsPlan { tls: Some(config.load()?), is_unified, super_user: keys.super_user, addrs })
     }
 }
 
 impl TlsPlan {
-    /// Refuses ports for TLS only beside several servers: whose they are could not be told.
-    pub(crate) fn check_servers(&self, servers: usize) -> Result<(), TlsOptionsError> {
-        if servers > 1 && !self.addrs.is_empty() { Err(TlsOptionsError::Servers) } else { Ok(()) }
+    /// Gives each server its addresses.
+    pub(crate) fn spread(mut self, servers: ServersArgs) -> Result<Self, ServersError> {
+        self.addrs = servers.spread(LISTEN, self.addrs)?;
+        Ok(self)
     }
 
-    /// Returns the first address for TLS only of a server, with the port that it has got.
-    pub(crate) fn first_of(server: &ZkMini) -> Option<SocketAddr> {
-        server.tls_addr()
+    /// Returns the first address for TLS only of a server, counted from 0, with the port that it has got.
+    pub(crate) fn first_of(zk: &ZkMini, server: usize) -> Option<SocketAddr> {
+        match zk.server(server + 1) {
+            Ok(server) => server.tls_addr(),
+            // A single server.
+            Err(_) => zk.tls_addr(),
+        }
     }
 
     /// Configures a server.
@@ -152,6 +160,6 @@ impl TlsPlan {
         }
         let Some(tls) = self.tls else { return builder };
         builder = builder.tls(tls).port_unification(self.is_unified);
-        self.addrs.into_iter().fold(builder, Builder::listen_tls)
+        builder.tls_servers_at(self.addrs)
     }
 }

@@ -54,6 +54,8 @@ pub struct Builder {
     each: Vec<Vec<SocketAddr>>,
     /// Addresses for TLS only.
     listen_tls: Vec<SocketAddr>,
+    /// Addresses for TLS only of each server, if they are given one by one.
+    each_tls: Vec<Vec<SocketAddr>>,
     #[cfg(feature = "tls")]
     tls: Option<TlsSetup>,
     backlog: i32,
@@ -90,6 +92,7 @@ impl Builder {
             listen: vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))],
             each: Vec::new(),
             listen_tls: Vec::new(),
+            each_tls: Vec::new(),
             #[cfg(feature = "tls")]
             tls: None,
             backlog: -1,
@@ -169,6 +172,7 @@ impl Builder {
         self.listen.clear();
         self.each.clear();
         self.listen_tls.clear();
+        self.each_tls.clear();
         self
     }
 

@@ -31,7 +31,7 @@ impl Builder {
     /// [`Error`] if the address cannot be listened on, if the settings contradict each other, or if the data
     /// directory cannot be used.
     pub async fn start(mut self) -> Result<ZkMini, Error> {
-        let runtime = Runtime::choose(!self.listen.is_empty() || !self.listen_tls.is_empty())?;
+        let runtime = Runtime::choose(self.has_port())?;
         let secret = self.new_secret()?;
         let clock = match self.time {
             Time::Real => Clock::real(),
@@ -55,7 +55,8 @@ impl Builder {
         }
         #[cfg(feature = "tls")]
         self.prepare_tls()?;
-        let (plain, for_tls) = (self.addrs(&self.listen, &self.each)?, self.addrs(&self.listen_tls, &[])?);
+        let (plain, for_tls) =
+            (self.addrs(&self.listen, &self.each)?, self.addrs(&self.listen_tls, &self.each_tls)?);
         let listener = match (&plain[..], &for_tls[..]) {
             ([], []) => None,
             (plain, for_tls) => {
@@ -119,6 +120,12 @@ impl Builder {
             loaded.until_durable(&zk).await?;
         }
         Ok(zk)
+    }
+
+    /// Returns true if the server listens on a port.
+    fn has_port(&self) -> bool {
+        let each = self.each.iter().chain(&self.each_tls);
+        [&self.listen, &self.listen_tls].into_iter().chain(each).any(|addrs| !addrs.is_empty())
     }
 
     /// Returns the addresses of each server, from those of the first one unless they are given for each; none for servers in

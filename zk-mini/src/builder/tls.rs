@@ -36,9 +36,17 @@ impl Builder {
 
     /// Adds an address for TLS only (`secureClientPort`), beside those of [`listen`](Self::listen); after
     /// [`in_memory`](Self::in_memory) there are no others. Port 0 lets the system choose: see
-    /// [`Handle::tls_addr`](crate::Handle::tls_addr). With the feature `tls`.
+    /// [`Handle::tls_addr`](crate::Handle::tls_addr). Of several [`servers`](Self::servers) it is that of the first one; the
+    /// others get the next ports, or free ones. With the feature `tls`.
     pub fn listen_tls(mut self, addr: impl Into<SocketAddr>) -> Self {
         self.listen_tls.push(addr.into());
+        self
+    }
+
+    /// Sets the addresses for TLS only of each of several [`servers`](Self::servers). Port 0 is a free one, the same on all
+    /// addresses of a server. With the feature `tls`.
+    pub fn tls_servers_at(mut self, addrs: impl IntoIterator<Item = Vec<SocketAddr>>) -> Self {
+        self.each_tls = addrs.into_iter().collect();
         self
     }
 
@@ -61,7 +69,11 @@ impl Builder {
     /// Checks that what needs a certificate has one.
     pub(super) fn prepare_tls(&mut self) -> Result<(), Error> {
         self.core.x509 = self.tls.is_some();
-        match (&self.tls, self.listen_tls.first()) {
+        let (servers, given) = (self.servers, self.each_tls.len());
+        if given > servers {
+            return Err(Error::TlsAddresses { servers, given });
+        }
+        match (&self.tls, self.listen_tls.first().or(self.each_tls.iter().flatten().next())) {
             (None, Some(addr)) => Err(Error::NoCertificate { addr: *addr }),
             _ => Ok(()),
         }

@@ -81,6 +81,13 @@ impl Server {
         self.handle.engine.setup.listener.as_ref()?.addr_of(self.server)
     }
 
+    /// Returns the first address that the server listens on for TLS only; `None` if there is none. With the feature `tls`.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls_addr(&self) -> Option<SocketAddr> {
+        self.handle.engine.setup.listener.as_ref()?.tls_addr_of(self.server)
+    }
+
     /// Returns the connect string of this server alone.
     #[must_use]
     pub fn connect_string(&self) -> String {

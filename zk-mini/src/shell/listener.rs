@@ -135,6 +135,12 @@ impl Listener {
         self.of(server).next().and_then(|at| self.addrs.get(at)).copied()
     }
 
+    /// Returns the first address of a server that is for TLS only.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls_addr_of(&self, server: usize) -> Option<SocketAddr> {
+        self.of(server).find(|at| self.is_for_tls(*at)).and_then(|at| self.addrs.get(at)).copied()
+    }
+
     /// Returns the sockets of a server.
     fn of(&self, server: usize) -> impl Iterator<Item = usize> {
         (0..self.servers.len()).filter(move |at| self.servers[*at] == server)

@@ -107,6 +107,37 @@ async fn a_server_may_listen_for_tls_only_and_needs_a_certificate_for_it() {
 }
 
 #[tokio::test]
+async fn each_server_of_an_ensemble_has_its_port_for_tls_only_which_stops_with_it() {
+    let ca = Authority::new("ca").unwrap();
+    let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let other = SocketAddr::from(([127, 0, 0, 2], 0));
+    let for_each = [vec![any, other], vec![other], vec![any]];
+    let given = with_tls(config(&ca)).servers(3).tls_servers_at(for_each).start().await.unwrap();
+    let addrs = |zk: &ZkMini| [1, 2, 3].map(|number| zk.server(number).unwrap().tls_addr().unwrap());
+    assert_eq!(addrs(&given).map(|addr| addr.ip()), [any.ip(), other.ip(), any.ip()]);
+    let free = with_tls(config(&ca)).servers(3).listen_tls(any).start().await.unwrap();
+    for zk in [given, free] {
+        let addrs = addrs(&zk);
+        for (at, addr) in addrs.into_iter().enumerate() {
+            let mut raw = secured(trusting(&ca), tcp(addr).await).await.unwrap();
+            raw.open_session(10_000).await;
+            assert_eq!(zk.server(at + 1).unwrap().connections().len(), 1, "it is a port of this server");
+        }
+        assert_eq!(addrs.into_iter().collect::<std::collections::BTreeSet<_>>().len(), 3);
+        let second = zk.server(2).unwrap();
+        second.stop().await;
+        assert!(TcpStream::connect(addrs[1]).await.is_err());
+        assert!(secured(trusting(&ca), tcp(addrs[2]).await).await.is_ok());
+        second.start().await.unwrap();
+        assert!(secured(trusting(&ca), tcp(addrs[1]).await).await.is_ok());
+    }
+    let without = ZkMini::builder().servers(2).tls_servers_at([vec![], vec![any]]).start().await;
+    assert!(matches!(without, Err(Error::NoCertificate { addr }) if addr == any));
+    let error = with_tls(config(&ca)).servers(2).tls_servers_at(vec![vec![any]; 3]).start().await;
+    assert!(matches!(error, Err(Error::TlsAddresses { servers: 2, given: 3 })));
+}
+
+#[tokio::test]
 async fn a_certificate_is_an_identity_for_acls() {
     let ca = Authority::new("ca").unwrap();
     let zk = with_tls(config(&ca).client_ca(ca.pem()).optional_client_certificate()).in_memory();

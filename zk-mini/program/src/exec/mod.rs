@@ -121,7 +121,7 @@ async fn exec(
     sasl: AuthSettings,
 ) -> Result<ExitCode, CliError> {
     let mut signals = Signals::receive().map_err(CliError::Signals)?;
-    let servers = args.servers.spread(vec![Host::Loopback.addrs(0).await?])?;
+    let servers = args.servers.spread("--listen", vec![Host::Loopback.addrs(0).await?])?;
     let access = access.map(|access| access.refuse_shutdown(NO_SHUTDOWN));
     let tls = TlsPlan::default();
     let start = Start { servers, tls, loading, access, keys: HttpKeys::default() };

@@ -69,6 +69,32 @@ fn without_servers_every_address_is_of_the_one_server() {
 }
 
 #[test]
+fn each_server_has_its_port_for_tls_only_and_tells_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let tls = ["--tls-dev", dir.path().to_str().unwrap(), "--tls-listen", "127.0.0.1:0"];
+    let serve = ["serve", "--servers=2", "--listen", "127.0.0.1:0"];
+    let zk = Program::start(&[&serve[..], &tls].concat());
+    let plain = [zk.address(), zk.address()].map(|address| port(&address));
+    let tls_line = || zk.line().unwrap().strip_prefix("tls on ").map(port).unwrap();
+    let all: BTreeSet<_> = [tls_line(), tls_line()].into_iter().chain(plain).collect();
+    assert_eq!(all.len(), 4);
+    drop(zk);
+
+    let more = ["--tls-listen", "127.0.0.2:0", "--ready=json"];
+    let zk = Program::start(&[&serve[..], &tls, &more].concat());
+    for address in ["127.0.0.1:", "127.0.0.2:"] {
+        let line: serde_json::Value = serde_json::from_str(&zk.line().unwrap()).unwrap();
+        let [tls] = &line["tls"].as_array().unwrap()[..] else { panic!("{line}") };
+        assert!(tls.as_str().unwrap().starts_with(address), "{line}");
+    }
+    drop(zk);
+
+    let (status, stderr) = Program::start(&[&serve[..], &tls, &more, &more[..2]].concat()).end();
+    assert_eq!(status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("takes one --tls-listen") && stderr.contains("there are 3"), "{stderr}");
+}
+
+#[test]
 fn addresses_that_do_not_fit_are_bad_options() {
     for (args, told) in [
         (&["--servers", "3", "--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"][..], "there are 2"),
