@@ -4,6 +4,7 @@
 #[cfg(feature = "tls-authority")]
 mod authority;
 mod client;
+mod client_verifier;
 mod error;
 mod jks;
 mod pem;

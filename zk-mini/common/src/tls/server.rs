@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::CertificateDer;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 use tokio_rustls::rustls::server::{NoClientAuth, WebPkiClientVerifier};
 use tokio_rustls::rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ServerConfig, SupportedProtocolVersion};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::{Load, Pem, TlsError, Watched, current, own_certificate, roots};
+use super::client_verifier::ClientVerifier;
+use super::{Load, Pem, TlsError, Watched, certificates, current, own_certificate, roots};
 
 /// Configures TLS for a server; finish with [`load`](Self::load).
 #[derive(Clone, Debug)]
@@ -44,7 +46,8 @@ impl ServerTlsConfig {
         Self { certificate, key, client_ca: None, is_optional: false, versions }
     }
 
-    /// Demands a certificate of each client, issued by one of these authorities.
+    /// Demands a certificate of each client, issued by one of these authorities. As by Java's server, certificates of version 1 are
+    /// accepted, too, if one of the authorities has issued them itself.
     pub fn client_ca(mut self, authorities: Pem) -> Self {
         self.client_ca = Some(authorities);
         self
@@ -115,13 +118,15 @@ impl Load for ServerTlsConfig {
         let unusable = |pem: String, reason: String| TlsError::Unusable { pem, reason };
         let provider = Arc::new(ring::default_provider());
         let (chain, key) = own_certificate(&self.certificate, &self.key)?;
-        let verifier = match &self.client_ca {
+        let verifier: Arc<dyn ClientCertVerifier> = match &self.client_ca {
             None => Arc::new(NoClientAuth),
             Some(pem) => {
                 let builder =
                     WebPkiClientVerifier::builder_with_provider(Arc::new(roots(pem)?), Arc::clone(&provider));
                 let builder = if self.is_optional { builder.allow_unauthenticated() } else { builder };
-                builder.build().map_err(|error| unusable(pem.to_string(), error.to_string()))?
+                let rustls = builder.build().map_err(|error| unusable(pem.to_string(), error.to_string()))?;
+                let algorithms = provider.signature_verification_algorithms;
+                Arc::new(ClientVerifier::new(rustls, certificates(pem)?, algorithms))
             }
         };
         let both = || format!("{} with {}", self.certificate, self.key);
