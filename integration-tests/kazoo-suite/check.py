@@ -1,6 +1,9 @@
 """Compares the outcome of kazoo's test suite (JUnit XML) with the list of exceptions; standard library only.
 
-usage: check.py RESULTS.xml EXCEPTIONS.txt
+usage: check.py EXCEPTIONS.txt RESULTS.xml...
+       check.py --failed RESULTS.xml...        prints the tests that failed
+
+Of a test that ran more than once, the outcome in the last file counts.
 """
 
 import sys
@@ -10,19 +13,20 @@ import xml.etree.ElementTree as ElementTree
 LEAST_TESTS = 450
 
 
-def outcomes(path):
+def outcomes(paths):
     """Returns "passed", "failed" or "skipped" by test."""
     found = {}
-    for case in ElementTree.parse(path).iter("testcase"):
-        test = case.get("classname").rpartition("kazoo.tests.")[2] + "::" + case.get("name")
-        bad = case.find("failure") is not None or case.find("error") is not None
-        skipped = case.find("skipped") is not None
-        found[test] = "failed" if bad else "skipped" if skipped else "passed"
+    for path in paths:
+        for case in ElementTree.parse(path).iter("testcase"):
+            test = case.get("classname").rpartition("kazoo.tests.")[2] + "::" + case.get("name")
+            bad = case.find("failure") is not None or case.find("error") is not None
+            skipped = case.find("skipped") is not None
+            found[test] = "failed" if bad else "skipped" if skipped else "passed"
     return found
 
 
 def exceptions(path):
-    """Returns "fails" or "either" by test."""
+    """Returns "fails" or "skips" by test."""
     lines = (line.split(maxsplit=2) for line in open(path, encoding="utf-8"))
     return {line[1]: line[0] for line in lines if line and not line[0].startswith("#")}
 
@@ -32,17 +36,22 @@ def problems(found, listed):
     if len(found) < LEAST_TESTS:
         yield f"only {len(found)} tests ran"
     for test, outcome in sorted(found.items()):
-        expected = listed.get(test)
-        if outcome == "failed" and expected is None:
-            yield f"{test} failed"
-        if outcome == "passed" and expected == "fails":
-            yield f"{test} passes now: take it off the list of exceptions"
+        expected = {None: "passed", "fails": "failed", "skips": "skipped"}[listed.get(test)]
+        if outcome != expected:
+            yield f"{test} {outcome}, and by the list of exceptions it should be {expected}"
     for test in sorted(listed.keys() - found.keys()):
         yield f"{test} is listed as an exception and did not run"
 
 
 def main():
-    found, listed = outcomes(sys.argv[1]), exceptions(sys.argv[2])
+    first, *paths = sys.argv[1:]
+    if first == "--failed":
+        for test, outcome in outcomes(paths).items():
+            if outcome == "failed":
+                module, test = test.split(".", maxsplit=1)
+                print(f"kazoo.tests.{module}::{test}")
+        return
+    found, listed = outcomes(paths), exceptions(first)
     wrong = list(problems(found, listed))
     for problem in wrong:
         print(f"kazoo-suite: {problem}")

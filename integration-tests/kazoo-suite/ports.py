@@ -1,20 +1,31 @@
-"""Runs a command with the first port of a block of ten free ones in ZOOKEEPER_PORT_OFFSET; standard library only.
-
-usage: with_ports.py COMMAND [ARGUMENT...]
-
-While the command runs, the unused UDP ports of the same numbers mark the block as taken, so that another run takes another
-block, even before a server listens and after it has stopped. The Rust tests do the same.
-"""
+"""Blocks of free ports; standard library only."""
 
 import contextlib
-import os
 import random
 import socket
-import subprocess
-import sys
 
 # Below the ports that the system gives to outgoing connections, and beside those of the Rust tests.
-FIRST, LAST, BLOCK = 10_000, 20_000, 10
+FIRST, LAST = 10_000, 20_000
+
+
+@contextlib.contextmanager
+def reserved(count):
+    """Gives the first of so many free ports in a row.
+
+    Until the end, the unused UDP ports of the same numbers mark them as taken, so that another run takes others, even before a
+    server listens and after it has stopped. The Rust tests do the same. Raises `OSError` if there are not so many.
+    """
+    blocks = list(range(FIRST, LAST, count))
+    random.shuffle(blocks)
+    for first in blocks:
+        try:
+            marks = marked(range(first, first + count))
+        except OSError:
+            continue
+        with marks:
+            yield first
+        return
+    raise OSError(f"no {count} free ports in a row from {FIRST} to {LAST}")
 
 
 def marked(ports):
@@ -27,20 +38,3 @@ def marked(ports):
                 probe.bind(("0.0.0.0", port))
                 probe.listen()
         return held.pop_all()
-
-
-def main():
-    blocks = list(range(FIRST, LAST, BLOCK))
-    random.shuffle(blocks)
-    for first in blocks:
-        try:
-            marks = marked(range(first, first + BLOCK))
-        except OSError:
-            continue
-        with marks:
-            environment = {**os.environ, "ZOOKEEPER_PORT_OFFSET": str(first)}
-            sys.exit(subprocess.call(sys.argv[1:], env=environment))
-    sys.exit(f"with_ports: no {BLOCK} free ports in a row from {FIRST} to {LAST}")
-
-
-main()

@@ -1,0 +1,211 @@
+"""Runs a test suite whose harness starts servers of Apache ZooKeeper with zk-mini in their place; standard library only.
+
+usage: with_servers.py COMMAND [ARGUMENT...]
+
+The harness starts a process for each server: `java` or `zkServer.sh` beside this file, first on the PATH of the command. The
+servers of one ensemble are those of one `zk-mini serve --servers N`, in ZK_MINI. The first process of an ensemble starts it, and the
+end of a process stops its server; after the last one there is no zk-mini any more. When the command ends, or this program is killed,
+so is everything that they have started.
+
+ZOOKEEPER_PORT_OFFSET is set to the first of a block of free ports. The file WITH_SERVERS_LOG gets the states of the servers, each as
+soon as it is known: `start`, then `ready` or `failed`.
+"""
+
+import asyncio
+import collections
+import ctypes
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import urllib.request
+
+from ports import reserved
+
+# Ports of an ensemble of three, of which kazoo's harness takes ten a server.
+PORTS = 30
+
+# Maximum wait for a server to start, in seconds.
+PATIENCE = 30
+
+WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+# prctl(2): signal that a process gets when its parent ends.
+PR_SET_PDEATHSIG = 1
+
+
+class Config:
+    """A server's zoo.cfg, with the properties of Java, which are also entries."""
+
+    def __init__(self, file, properties):
+        prefix = "zookeeper."
+        lines = pathlib.Path(file).read_text(encoding="utf-8").splitlines()
+        lines += [f"{key.removeprefix(prefix)}={value}" for key, value in properties.items() if key.startswith(prefix)]
+        self.text = "".join(line + "\n" for line in lines)
+        self.entries = dict(line.strip().partition("=")[::2] for line in lines if not line.startswith("#"))
+        jaas = pathlib.Path(properties.get("java.security.auth.login.config", os.devnull))
+        # A harness may write the file in any case. Without the section, Java has no SASL.
+        self.jaas = jaas if re.search(r"^Server\b", jaas.read_text(encoding="utf-8"), re.MULTILINE) else None
+        numbers = sorted(int(key.removeprefix("server.")) for key in self.entries if re.fullmatch(r"server\.\d+", key))
+        self.size = max(1, len(numbers))
+        if self.size > 1 and numbers != list(range(1, self.size + 1)):
+            raise ValueError(f"the servers have the numbers {numbers}, not 1 to {self.size}")
+        self.number = 1
+        if self.size > 1:
+            self.number = int(pathlib.Path(self.entries["dataDir"], "myid").read_text(encoding="utf-8"))
+
+    def ports(self, key):
+        """Returns the port of each server by this key: it is as far from the port for peers as this server's own."""
+        own = int(self.entries[key])
+        if self.size == 1:
+            return [own]
+        peers = [int(self.entries[f"server.{number}"].split(":")[1]) for number in range(1, self.size + 1)]
+        return [port + own - peers[self.number - 1] for port in peers]
+
+
+class Ensemble:
+    """The servers of one ensemble, in one zk-mini."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.changes = asyncio.Condition()
+        # Numbers of the servers that have a process.
+        self.present = set()
+        self.process = None
+        self.url = None
+
+    async def start(self, config):
+        """Starts a server. Raises if it does not serve."""
+        async with self.changes:
+            # Its last process may have ended just now.
+            await self.changes.wait_for(lambda: config.number not in self.present)
+            self.present.add(config.number)
+            if self.process is None:
+                await self.launch(config)
+                for other in set(range(1, config.size + 1)) - self.present:
+                    await self.order(other, "stop")
+            elif config.size > 1:
+                await self.order(config.number, "start")
+
+    async def stop(self, config):
+        """Stops a server, and the whole if it was the last one."""
+        async with self.changes:
+            self.present.discard(config.number)
+            if not self.present:
+                await self.end()
+            elif self.process:
+                await self.order(config.number, "stop")
+            self.changes.notify_all()
+
+    async def launch(self, config):
+        file = self.folder / f"{config.entries['clientPort']}.cfg"
+        file.write_text(config.text, encoding="utf-8")
+        options = ["--compat", "3.8", "--config", file, "--sync", "none", "--ready", "json", "--stop-on-eof", "--http", "127.0.0.1:0"]
+        options += ["--jaas", config.jaas] if config.jaas else []
+        options += [f"--servers={config.size}"] if config.size > 1 else []
+        for key, option in ("clientPort", "--listen"), ("secureClientPort", "--tls-listen"):
+            if key in config.entries:
+                options += [f"{option}={port}" for port in config.ports(key)]
+        self.process = await asyncio.create_subprocess_exec(
+            os.environ["ZK_MINI"], "serve", *options, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        lines = [await asyncio.wait_for(self.process.stdout.readline(), PATIENCE) for _ in range(config.size)]
+        if not all(lines):
+            await self.end()
+            raise OSError("zk-mini has not started")
+        self.url = f"http://{json.loads(lines[0])['http_on'][0]}"
+
+    async def order(self, server, action):
+        request = urllib.request.Request(f"{self.url}/v1/servers/{server}/{action}", method="POST")
+        await asyncio.to_thread(lambda: WITHOUT_PROXY.open(request, timeout=PATIENCE).close())
+
+    async def end(self):
+        if self.process:
+            self.process.stdin.close()
+            await self.process.wait()
+            self.process = None
+
+
+class Keeper:
+    """All ensembles, by the ports of their servers."""
+
+    def __init__(self, folder, log):
+        self.log = log
+        self.ensembles = collections.defaultdict(lambda: Ensemble(folder))
+
+    def note(self, state, server):
+        with open(self.log, "a", encoding="utf-8") as log:
+            print(state, server, file=log)
+
+    async def attend(self, reader, writer):
+        """Serves the process of one server, from its start to its end."""
+        try:
+            line = await reader.readline()
+            if line:
+                await self.keep(json.loads(line), reader, writer)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+    async def keep(self, start, reader, writer):
+        config = Config(start["config"], start["properties"])
+        ports = config.ports("clientPort")
+        ensemble, port = self.ensembles[tuple(ports)], ports[config.number - 1]
+        server = f"pid {start['pid']} on port {port}"
+        self.note("start", server)
+        try:
+            await ensemble.start(config)
+            self.note("ready", server)
+            writer.write(f"listening on 127.0.0.1:{port}\n".encode())
+            await reader.read()
+        except (OSError, TimeoutError, ValueError) as error:
+            print(f"with_servers: {server}: {error}", file=sys.stderr)
+            self.note("failed", server)
+        finally:
+            await ensemble.stop(config)
+
+    async def end(self):
+        for ensemble in self.ensembles.values():
+            await ensemble.end()
+
+
+def end_with_parent():
+    """Lets this process end when its parent does."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+async def run(command, folder):
+    keeper = Keeper(folder, os.environ.get("WITH_SERVERS_LOG", os.devnull))
+    socket = folder / "keeper"
+    with reserved(PORTS) as first:
+        here = pathlib.Path(__file__).resolve().parent
+        environment = {
+            **os.environ,
+            "PATH": f"{here}{os.pathsep}{os.environ['PATH']}",
+            "WITH_SERVERS": str(socket),
+            "ZOOKEEPER_PORT_OFFSET": str(first),
+        }
+        attending = await asyncio.start_unix_server(keeper.attend, socket)
+        suite = await asyncio.create_subprocess_exec(*command, env=environment, preexec_fn=end_with_parent)
+        ended = asyncio.create_task(suite.wait())
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, suite.kill)
+        status = await ended
+        attending.close()
+        await keeper.end()
+        return status if status >= 0 else 128 - status
+
+
+def main():
+    end_with_parent()
+    with tempfile.TemporaryDirectory() as folder:
+        sys.exit(asyncio.run(run(sys.argv[1:], pathlib.Path(folder))))
+
+
+main()
