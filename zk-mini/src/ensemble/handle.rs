@@ -40,6 +40,25 @@ impl Handle {
         }
     }
 
+    /// Returns the number of the server that this handle shows, from 1; `None` if it shows the whole, as all handles do but those
+    /// of [`Server::handle`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::builder().servers(3).in_memory().start().await?;
+    /// assert_eq!(zk.shown_server(), None);
+    /// assert_eq!(zk.server(2)?.handle().shown_server(), Some(2));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn shown_server(&self) -> Option<usize> {
+        self.server.and_then(|server| Some(self.servers().get(server)?.server))
+    }
+
     /// Loses the quorum: all connections are closed. Until [`regain_quorum`](Self::regain_quorum), clients that ask for
     /// read-only service are served from what each server has, with sessions that only it knows, and all others are
     /// refused. Sessions of before do not expire meanwhile. Does nothing if this is a single server.

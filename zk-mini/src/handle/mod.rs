@@ -45,7 +45,7 @@ pub struct Handle {
     /// Client of HTTP for whom it writes.
     pub(crate) client: Option<SocketAddr>,
     /// Server of an ensemble whose state it shows; `None` for the leader's.
-    server: Option<usize>,
+    pub(crate) server: Option<usize>,
 }
 
 impl Handle {

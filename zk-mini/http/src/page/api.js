@@ -88,6 +88,10 @@ export const api = {
   thaw: () => send('POST', '/v1/thaw'),
   clock: () => get('/v1/clock'),
   setClock: (change) => send('POST', '/v1/clock', change),
+  servers: () => get('/v1/servers'),
+  /** Does something to a server of an ensemble. */
+  server: (number, action, body) => send('POST', `/v1/servers/${number}/${action}`, body),
+  quorum: (lost) => send('POST', '/v1/quorum', { lost }),
   faults: () => get('/v1/faults'),
   addFault: (rule) => send('POST', '/v1/faults', rule),
   removeFault: (id) => send('DELETE', `/v1/faults/${encodeURIComponent(id)}`),

@@ -12,6 +12,7 @@ const KEYS = [
   ['g', 'go to a path, also one that is gone: who deleted it?', () => focusIn('node', 'path-field')],
   ['t', 'the tree: arrows move, Enter opens', () => focusIn('tree', 'tree')],
   ['l', 'the timeline: arrows choose a moment, with Shift two', () => focusIn('timeline', 'strip')],
+  ['s', 'the servers of an ensemble: Tab moves, Enter acts', () => state.ensemble.length > 0 && focusServers()],
   ['e', 'let the owner of the node expire (asks)', () => !isReadOnly() && $('expire-owner')?.click()],
   ['f', 'new fault', newFault],
   ['.', 'pause and go on', () => pause()],
@@ -44,6 +45,13 @@ function focusIn(tab, id) {
   $(id).select?.();
 }
 
+function focusServers() {
+  go({ tab: 'servers', servers: 'shown' });
+  document.body.dataset.tab = 'servers';
+  document.body.classList.remove('without-servers');
+  $('server-list').focus();
+}
+
 function pause() {
   state.paused = !state.paused;
   changed('paused', 'lost');
@@ -53,7 +61,7 @@ function help() {
   openDialog({
     title: 'Keys',
     body: [
-      h('table', { class: 'keys' }, h('tbody', {}, [...KEYS, ['Esc', 'back to now', null]].map(([key, text]) =>
+      h('table', { class: 'keys' }, h('tbody', {}, [...KEYS, ['Esc', 'back to now', null]].filter(([key]) => key !== 's' || state.ensemble.length > 0).map(([key, text]) =>
         h('tr', {}, h('th', { scope: 'row' }, h('kbd', {}, key)), h('td', {}, text))))),
       h('p', { class: 'dim' }, '◌ is an ephemeral node: it goes when its session ends. ◉ counts the watches on a node. '
         + 'A ring empties until its session expires; each sign of life refills it. The server looks at every tick only, '

@@ -2,6 +2,7 @@
 
 import { api } from './api.js';
 import { past } from './history-ring.js';
+import { isBehind } from './servers-view.js';
 import { changed, on, state } from './state.js';
 import { readEvents } from './stream.js';
 
@@ -109,14 +110,20 @@ async function poll() {
   timer = setTimeout(poll, Math.max(EVERY, 3 * (performance.now() - begun)));
 }
 
+/** True if the server that is asked was behind at the last look. */
+let wasBehind = false;
+
 async function look() {
   const [status, sessions, clock] = await Promise.all([api.status(), api.sessions(), api.clock()]);
-  const watches = state.status?.watches;
-  state.status = status;
-  state.sessions = sessions;
+  const ensemble = status.servers > 1 ? await api.servers() : [];
+  const { watches, last_zxid: before } = state.status ?? {};
+  Object.assign(state, { status, sessions, ensemble });
   state.heardAt = performance.now();
   takeClock(clock);
-  changed('status', 'sessions', 'clock');
+  changed('status', 'sessions', 'clock', 'servers');
+  // A server that is behind has things later than the news of them.
+  if (isBehind() !== wasBehind || (wasBehind && before !== status.last_zxid)) handlers.reloaded();
+  wasBehind = isBehind();
   if (watches !== status.watches) changed('watches');
   if (faultsDue || state.faults.length) await lookAtFaults();
 }

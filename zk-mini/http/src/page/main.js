@@ -11,6 +11,7 @@ import { startLive } from './live.js';
 import { startLog } from './log-view.js';
 import { look, nodeChanged, startNode } from './node-view.js';
 import { follow, go } from './route.js';
+import { elsewhere, isBehind, noticeOfServers, startServers } from './servers-view.js';
 import { startSessions } from './session-view.js';
 import { changed, on, state } from './state.js';
 import { attempt, complain } from './tell.js';
@@ -67,7 +68,7 @@ function renderHeader() {
   document.body.classList.toggle('lost', lostSince !== null);
   const notice = noticeOf();
   $('notice').hidden = notice === null;
-  show($('notice'), [lostSince, at, state.paused, status?.frozen, status?.down, status?.read_only], () => notice);
+  show($('notice'), [lostSince, at, state.paused, status, state.ensemble], () => notice);
   $('pause').setAttribute('aria-pressed', String(state.paused));
   setText($('pause'), state.paused ? 'Go on' : 'Pause');
 }
@@ -76,7 +77,7 @@ function renderHeader() {
 function noticeOf() {
   const { status, lostSince, at } = state;
   if (lostSince !== null) {
-    return [h('strong', {}, 'The server does not answer'), ` since ${clockTime(lostSince)}. What stands here may be old. The page comes back by itself.`];
+    return [h('strong', {}, 'The server does not answer'), ` since ${clockTime(lostSince)}. What stands here may be old. The page comes back by itself. `, elsewhere()];
   }
   if (at !== null) {
     return [h('strong', {}, 'The past'), ' after transaction ', h('code', { title: at }, shortId(at)), '. Nothing can be changed here. ',
@@ -88,7 +89,7 @@ function noticeOf() {
     return [h('strong', {}, 'The server is frozen'), ': clients hear nothing of it. ', button('Thaw', () => attempt(() => api.thaw()))];
   }
   if (status?.read_only) return [h('strong', {}, 'The disk fails'), ': every write is refused until it works again.'];
-  return null;
+  return noticeOfServers();
 }
 
 const figure = (name, value, title) => h('span', { class: 'figure', title }, `${name} `, h('i', {}, value));
@@ -114,13 +115,14 @@ onTokenWanted(askToken);
 startTree();
 startNode();
 startSessions();
+startServers();
 startTimeline();
 startLegend();
 startLog();
 startFaults();
 startClock();
 startKeys();
-on('status lost at paused', renderHeader);
+on('status servers lost at paused', renderHeader);
 on('tab', renderTabs);
 on('at', showMoment);
 // A server that has come back may not know the moment any more.
@@ -134,6 +136,7 @@ renderTabs();
 renderHeader();
 showTree(present);
 startLive(reload, (entry) => {
+  if (isBehind()) return;
   present.apply(entry);
   nodeChanged(entry);
   changed('tree');

@@ -31,7 +31,7 @@ macro_rules! files {
 const FILES: &[File] = files!(
     "index.html" "page.css" "icon.svg" "api.js" "clock-view.js" "data-view.js" "dialog.js" "diff-view.js" "dom.js" "edit.js"
     "faults-view.js" "format.js" "history-ring.js" "keys.js" "live.js" "log-view.js" "main.js" "node-view.js" "route.js"
-    "session-view.js" "state.js" "stream.js" "tell.js" "timeline.js" "tree-model.js" "tree-view.js" "virtual-list.js"
+    "servers-view.js" "session-view.js" "state.js" "stream.js" "tell.js" "timeline.js" "tree-model.js" "tree-view.js" "virtual-list.js"
     "welcome.js"
 );
 

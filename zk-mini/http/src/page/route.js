@@ -4,8 +4,8 @@ import { h } from './dom.js';
 import { shortId, visible } from './format.js';
 import { changed, state } from './state.js';
 
-const FIELDS = ['path', 'at', 'from', 'session', 'tab'];
-const DEFAULTS = { path: '/', at: null, from: null, session: null, tab: 'tree' };
+const FIELDS = ['path', 'at', 'from', 'session', 'tab', 'servers'];
+const DEFAULTS = { path: '/', at: null, from: null, session: null, tab: 'tree', servers: 'shown' };
 
 /** Shows something else; what is not named stays. `replace` leaves no entry behind for the back button. */
 export function go(change, { replace = false } = {}) {
@@ -29,6 +29,7 @@ export function follow() {
   if (!next.path.startsWith('/')) next.path = `/${next.path}`;
   next.session = hex(given.get('session'));
   next.tab = given.get('tab') ?? 'tree';
+  next.servers = given.get('servers') === 'hidden' ? 'hidden' : 'shown';
   for (const field of FIELDS) {
     if (state[field] === next[field]) continue;
     state[field] = next[field];
@@ -56,8 +57,8 @@ export function sessionLink(id) {
 }
 
 /** Link to a moment. */
-export function zxidLink(zxid) {
-  return link({ at: zxid, tab: 'timeline' }, { class: 'code', title: `the tree as it was after ${zxid}` }, shortId(zxid));
+export function zxidLink(zxid, text = shortId(zxid)) {
+  return link({ at: zxid, tab: 'timeline' }, { class: 'code', title: `the tree as it was after ${zxid}` }, text);
 }
 
 /** Sentence of the server, with links where it names a session. */

@@ -9,6 +9,8 @@ export const state = {
   paused: false,
   sessions: [],
   faults: [],
+  /** Servers of an ensemble; none if this is a single one. */
+  ensemble: [],
   clock: { mode: 'real' },
   /** Difference of the server's wall clock from the browser's. */
   clockAhead: 0,
@@ -22,6 +24,8 @@ export const state = {
   from: null,
   session: null,
   tab: 'tree',
+  /** `hidden` if a wide page does not show the servers. */
+  servers: 'shown',
 };
 
 const listeners = new Map();

@@ -40,6 +40,9 @@ pub(super) struct Status {
     clock: &'static str,
     /// Number of servers.
     servers: usize,
+    /// Number of the server that was asked, from 1; not there if that is a single one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<usize>,
     /// True after `POST /v1/freeze`, until `POST /v1/thaw`.
     frozen: bool,
     /// True if the server is down: it takes no ZooKeeper connections.
@@ -65,6 +68,7 @@ impl Status {
             watches: status.watches,
             clock: if status.clock_held { "manual" } else { "real" },
             servers: server.servers().len().max(1),
+            server: server.shown_server(),
             frozen: status.frozen,
             down: status.down,
             read_only: status.read_only,
