@@ -99,6 +99,7 @@ impl RealZooKeeper {
             jvm_options: Vec::new(),
             data: None,
             lines: String::new(),
+            own_lines: Vec::new(),
         }
     }
 
@@ -183,6 +184,8 @@ pub struct Builder {
     jvm_options: Vec<String>,
     data: Option<PathBuf>,
     lines: String,
+    /// Lines of one server alone, by its index.
+    own_lines: Vec<(usize, String)>,
 }
 
 impl Builder {
@@ -231,6 +234,12 @@ impl Builder {
     /// Adds a line to the `zoo.cfg` of all servers. Of lines with the same key the last one counts.
     pub fn setting(mut self, key: &str, value: impl fmt::Display) -> Self {
         self.lines += &format!("{key}={value}\n");
+        self
+    }
+
+    /// Adds a line to the `zoo.cfg` of one server alone, behind those of all.
+    pub fn setting_of(mut self, index: usize, key: &str, value: impl fmt::Display) -> Self {
+        self.own_lines.push((index, format!("{key}={value}\n")));
         self
     }
 
@@ -289,6 +298,8 @@ impl Builder {
             fs::write(data_dir.join("myid"), (index + 1).to_string())?;
         }
         config.push_str(&self.lines);
+        let own = self.own_lines.iter().filter(|(of, _)| *of == index);
+        config.extend(own.map(|(_, line)| line.as_str()));
         let path = data_dir.join("zoo.cfg");
         fs::write(&path, config)?;
         Ok(path)

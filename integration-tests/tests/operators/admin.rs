@@ -28,11 +28,11 @@ fn links(server: SocketAddr) -> Vec<String> {
     list.text().lines().filter(|line| line.starts_with("<a ")).map(str::to_owned).collect()
 }
 
-fn run(server: SocketAddr, method: &str, command: &str, headers: &[(&str, &str)]) -> Answer {
+pub(crate) fn run(server: SocketAddr, method: &str, command: &str, headers: &[(&str, &str)]) -> Answer {
     http::send(server, method, &format!("/commands/{command}"), headers, b"").unwrap()
 }
 
-fn json(answer: &Answer) -> Value {
+pub(crate) fn json(answer: &Answer) -> Value {
     assert_eq!(answer.header("content-type"), Some("application/json"), "{}", answer.text());
     serde_json::from_slice(&answer.body).unwrap()
 }
@@ -68,7 +68,7 @@ fn add_shape(at: &str, value: &Value, fields: &mut BTreeSet<String>) {
 }
 
 /// Values that are facts of the state.
-const FACTS: [&str; 18] = [
+const FACTS: [&str; 30] = [
     "/tick_time",
     "/max_client_cnxns",
     "/min_session_timeout",
@@ -87,6 +87,19 @@ const FACTS: [&str; 18] = [
     "/connections/0/last_operation",
     "/tracemask",
     "/znode_count",
+    // Of members of an ensemble.
+    "/is_leader",
+    "/leader_ip",
+    "/peer_state",
+    "/server_state",
+    "/quorum_size",
+    "/learners",
+    "/synced_followers",
+    "/synced_observers",
+    "/proposal_stats",
+    "/voting",
+    "/zabstate",
+    "/zab_counter",
 ];
 
 /// Returns the differences between the answers to a command, a line for each.
@@ -108,26 +121,24 @@ fn differences(command: &str, real: &Value, mini: &Value) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_none(differences: &[String]) {
+pub(crate) fn assert_none(differences: &[String]) {
     assert!(differences.is_empty(), "the servers differ:\n{}", differences.join("\n"));
 }
 
-async fn compare(compat: Compat) {
-    let real = real(compat);
-    let (mini, addr, _dir) = scene::mini(compat).await;
-    let _guests = (scene::visit(&real.zk.connect_string()).await, scene::visit(&mini.connect_string()).await);
-    let names = links(real.http);
-    assert_eq!(names, links(addr));
+/// Returns the differences between the answers of two servers to all commands.
+pub(crate) fn all_differences(real: SocketAddr, mini: SocketAddr) -> Vec<String> {
+    let names = links(real);
+    assert_eq!(names, links(mini));
     let mut found = Vec::new();
     for link in names {
         let name = link.split(['<', '>']).nth(2).unwrap();
-        let answers = (run(real.http, "GET", name, &[]), run(addr, "GET", name, &[]));
+        let answers = (run(real, "GET", name, &[]), run(mini, "GET", name, &[]));
         match name {
             // A GET of it is a failure of the real server; see below.
             "restore" => assert_eq!(answers.1.status, 405),
             _ if POSTED.contains(&name) => {
                 assert_eq!(answers.1.status, 405);
-                found.extend(differences(name, &json(&answers.0), &json(&run(addr, "POST", name, &[]))));
+                found.extend(differences(name, &json(&answers.0), &json(&run(mini, "POST", name, &[]))));
             }
             _ => {
                 assert_eq!(answers.0.status, answers.1.status, "{name}");
@@ -135,7 +146,14 @@ async fn compare(compat: Compat) {
             }
         }
     }
-    assert_none(&found);
+    found
+}
+
+async fn compare(compat: Compat) {
+    let real = real(compat);
+    let (mini, addr, _dir) = scene::mini(compat).await;
+    let _guests = (scene::visit(&real.zk.connect_string()).await, scene::visit(&mini.connect_string()).await);
+    assert_none(&all_differences(real.http, addr));
     for command in [
         "nope", "ruok/", "a%22b", "mntr", "srvr", "lead", "wchp", "rest", "snap", "zabstate", "conf",
         "config", "envi",

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may unwrap as the tests do")]
 
 mod admin;
+mod ensemble;
 mod metrics;
 mod scene;

@@ -11,7 +11,7 @@ use zk_mini::{Compat, ZkMini};
 use zk_mini_http::{Http, Settings};
 
 /// Tick of both servers.
-const TICK: Duration = Duration::from_secs(2);
+pub(crate) const TICK: Duration = Duration::from_secs(2);
 
 pub(crate) fn release(compat: Compat) -> Release {
     if compat == Compat::V3_8 { Release::V3_8 } else { Release::V3_9 }

@@ -60,7 +60,11 @@
 //! | `snapshot` | writes a file on the server, too | writes none |
 //! | `snapshot`, `restore` | one in a while, others get 429 | as often as asked for |
 //! | `hash` | digests from the 128th transaction on | none |
+//! | `zabstate`, `voting_view` | addresses of servers for each other | names only, where `/zookeeper/config` has no others: nothing listens there |
 //! | `system_properties`, and `java.` in `environment` | those of Java | those that mean something here |
+//!
+//! Each server of a simulated ensemble answers for itself: as the leader, as a follower, or as a server without a quorum. One that is cut
+//! off from the others serves no requests. A port of its own answers for the leader.
 //!
 //! `snapshot` and `restore` want the header `Authorization` with `digest USER:PASSWORD` or `ip`: an identity that has all permissions
 //! on `/`. Where HTTP has a token, too, there are two such headers. Errors are in our own words.
@@ -68,7 +72,7 @@
 //! # Metrics
 //!
 //! `/metrics` has the names and types of ZooKeeper's own metrics for Prometheus, also of mechanisms that this server lacks. Left out are
-//! those of Java (`jvm_`), of quotas (`quota_`) and those that a server on its own has no values of. Quantiles of latencies are since
+//! those of Java (`jvm_`), of quotas (`quota_`) and of the connections between servers (`ack_latency`, `learner_handler_`). Quantiles of latencies are since
 //! the start, or the last reset, and bound the true value from above, by less than twice. Figures that ZooKeeper does not have begin with `zk_mini_`.
 //!
 //! # ZooKeeperServerController

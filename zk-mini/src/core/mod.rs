@@ -53,7 +53,9 @@ pub use audit::{AuditOperation, AuditRecord};
 pub use compat::Compat;
 pub use config::Config;
 pub use direct::{NewNode, WriteError, Written};
-pub use ensemble::{Lag, Mode, Role, ServerInfo, ServerState, Unable};
+pub use ensemble::{
+    EnsembleFigures, Lag, LeaderFigures, Mode, ProposalSizes, Role, ServerInfo, ServerState, Unable,
+};
 pub use faults::{CaseKind, Condition, FaultId, FaultInfo, FaultState, Hit, HitKind};
 pub use faults::{Glob, GlobError, On, Rule, RuleError, Then};
 pub use image::{Image, ImageNode, ImageWalk};

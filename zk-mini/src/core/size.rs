@@ -49,7 +49,6 @@ pub(crate) fn fits(change: &Change, config: &Config) -> bool {
 }
 
 /// Returns the bytes of a transaction of one change in a log, with a digest.
-#[cfg(test)]
 pub(crate) fn of_txn(change: &Change) -> usize {
     AROUND + size(change)
 }

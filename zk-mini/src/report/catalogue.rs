@@ -2,7 +2,9 @@
 //! that this server lacks are those of a fresh server.
 
 use crate::core::{Compat, Totals};
-use crate::report::figures::{Configuration, DescriptorFigures, Environment, Figures, NamespaceFigures};
+use crate::report::figures::{
+    Configuration, DescriptorFigures, EnsembleFigures, Environment, Figures, LeaderFigures, NamespaceFigures,
+};
 use crate::report::stats::Latency;
 
 /// Figure by ZooKeeper's name.
@@ -87,6 +89,9 @@ impl Figures {
         all.gauge("last_client_response_size", length(lengths.map(|lengths| lengths.last)));
         all.gauge("min_client_response_size", length(lengths.map(|lengths| lengths.min)));
         all.gauge("max_client_response_size", length(lengths.map(|lengths| lengths.max)));
+        if let Some(ensemble) = server.ensemble {
+            put_ensemble(all, ensemble);
+        }
     }
 
     fn counter(&self, name: &str) -> u64 {
@@ -156,6 +161,23 @@ impl Environment {
             ("os.memory.total", total),
         ]
     }
+}
+
+/// Adds the gauges of a member of an ensemble.
+fn put_ensemble(all: &mut List<'_>, EnsembleFigures { voters, leader }: EnsembleFigures) {
+    all.gauge("quorum_size", voters);
+    let Some(LeaderFigures { uptime, followers, proposals }) = leader else { return };
+    let size = |size: Option<usize>| size.map_or(-1, signed);
+    all.gauge("learners", followers);
+    all.gauge("synced_followers", followers);
+    all.gauge("synced_non_voting_followers", 0_u32);
+    all.gauge("synced_observers", 0_u32);
+    // A sync is answered as it is read.
+    all.gauge("pending_syncs", 0_u32);
+    all.gauge("leader_uptime", uptime.0);
+    all.gauge("last_proposal_size", size(proposals.map(|sizes| sizes.last)));
+    all.gauge("min_proposal_size", size(proposals.map(|sizes| sizes.min)));
+    all.gauge("max_proposal_size", size(proposals.map(|sizes| sizes.max)));
 }
 
 struct List<'a>(Vec<NamedFigure<'a>>);

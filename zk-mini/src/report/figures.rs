@@ -9,7 +9,7 @@ use zk_wire::{ByteString, Millis, SessionId, UnixMillis, Zxid};
 
 use crate::core::{Compat, ConnId, Now, SessionInfo};
 
-pub use crate::core::{Mode, Totals, WatchersTold};
+pub use crate::core::{EnsembleFigures, LeaderFigures, Mode, ProposalSizes, Totals, WatchersTold};
 pub use crate::report::catalogue::{FigureValue, NamedFigure};
 pub use crate::report::stats::{ConnectionStats, FrameLengths, Latency, ServerStats};
 
@@ -91,6 +91,8 @@ pub struct ServerFigures {
     pub stats: ServerStats,
     /// Numbers of watchers per event.
     pub watchers_told: WatchersTold,
+    /// Figures of the ensemble; `None` for a single server, and without a quorum.
+    pub ensemble: Option<EnsembleFigures>,
 }
 
 impl ServerFigures {

@@ -46,6 +46,7 @@ impl ServerState {
             watches: core.watch_count(),
             stats: self.connections.stats.clone(),
             watchers_told: core.watchers_told(),
+            ensemble: core.ensemble_figures(now.mono),
         }
     }
 

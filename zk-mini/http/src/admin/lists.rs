@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use axum::response::Response;
 use serde::{Serialize, Serializer};
 use zk_mini::Handle;
-use zk_mini::figures::{ConnectionFigures, WatchFigures};
+use zk_mini::figures::{ConnectionFigures, Mode, WatchFigures};
 use zk_wire::{ByteString, OpCode, SessionId};
 
 use super::reply;
@@ -131,8 +131,13 @@ pub(super) fn dump(command: &str, server: &Handle) -> Response {
     }
     let mut fields =
         Dump { expiry_time_to_session_ids: BTreeMap::new(), session_id_to_ephemeral_paths: BTreeMap::new() };
+    // The leader alone knows when sessions expire.
+    let mode = server.figures().server.mode;
+    let knows_expiry = matches!(mode, Mode::Standalone | Mode::Leader);
     for session in server.expiry_figures().sessions {
-        fields.expiry_time_to_session_ids.entry(session.expires.0).or_default().push(session.id.0);
+        if knows_expiry {
+            fields.expiry_time_to_session_ids.entry(session.expires.0).or_default().push(session.id.0);
+        }
         if !session.ephemerals.is_empty() {
             let paths = session.ephemerals.into_iter().map(Path);
             fields.session_id_to_ephemeral_paths.insert(session.id.0, paths.collect());

@@ -2,6 +2,7 @@
 //! differences to the real one.
 
 mod command;
+mod ensemble;
 mod lists;
 mod pretty;
 mod reply;
@@ -19,6 +20,7 @@ use axum::routing::any;
 use percent_encoding::percent_decode_str;
 use serde_json::Value;
 use zk_mini::Handle;
+use zk_mini::figures::Mode;
 
 use self::command::{Command, Entry, Work};
 use self::reply::{Fields, NoFields};
@@ -83,6 +85,10 @@ async fn run(name: String, app: App, request: Request) -> Response {
     if !entry.always && (status.down || status.stopped) {
         return reply::error(StatusCode::OK, &name, "the server is down, and serves no requests");
     }
+    if (!entry.always || entry.work == Work::Command(Command::Monitor)) && ensemble::is_apart(&app.server) {
+        let text = "the server is cut off from the others of its ensemble, and serves no requests";
+        return reply::error(StatusCode::OK, &name, text);
+    }
     if entry.is_guarded
         && let Err((status, text)) = snapshots::authorize(&app, request.headers())
     {
@@ -143,10 +149,9 @@ fn perform(command: Command, name: &str, server: &Handle, parameters: &Parameter
         // The real server has none either before its 128th transaction.
         Command::Hash => one("digests", Value::Array(Vec::new())),
         Command::InitialConfiguration => server::initial_configuration(name, server),
-        // A mode of members of an ensemble.
-        Command::IsReadOnly => one("read_only", false.into()),
+        Command::IsReadOnly => one("read_only", (server.figures().server.mode == Mode::ReadOnly).into()),
         Command::LastSnapshot => server::last_snapshot(name, server),
-        Command::Leader => reply::error(StatusCode::OK, name, "the server stands alone: it has no leader"),
+        Command::Leader => ensemble::leader(name, server),
         Command::Monitor => server::monitor(name, server),
         Command::ObserverConnectionStatReset | Command::Ruok => reply::fields(name, NoFields {}),
         Command::Observers => {
@@ -167,16 +172,11 @@ fn perform(command: Command, name: &str, server: &Handle, parameters: &Parameter
         }
         Command::Stats => lists::stats(name, server),
         Command::SystemProperties => server::system_properties(name, server),
-        Command::VotingView => one("current_config", Value::Object(serde_json::Map::new())),
+        Command::VotingView => ensemble::voting_view(name, server),
         Command::WatchSummary => lists::watch_summary(name, server),
         Command::Watches => lists::watches(name, server),
         Command::WatchesByPath => lists::watches_by_path(name, server),
-        Command::Zabstate => {
-            let mut fields = Fields::default();
-            fields.put("voting", false);
-            fields.put("zabstate", "");
-            reply::fields(name, fields)
-        }
+        Command::Zabstate => ensemble::zabstate(name, server),
     }
 }
 

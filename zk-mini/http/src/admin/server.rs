@@ -3,16 +3,25 @@
 use axum::response::Response;
 use serde::Serialize;
 use zk_mini::Handle;
-use zk_mini::figures::{Environment, FigureValue, Figures, FrameLengths, Latency, Mode, NamedFigure, Totals};
+use zk_mini::figures::{Environment, FigureValue, Figures, Latency, Mode, NamedFigure, Totals};
 
+use super::ensemble;
 use super::reply::{self, Fields};
 
-/// Lengths of replies; -1 if there were none.
+/// Lengths of replies, or of proposals; -1 if there were none.
 #[derive(Clone, Copy, Serialize)]
-struct ClientResponse {
+struct BufferSizes {
     last_buffer_size: i64,
     min_buffer_size: i64,
     max_buffer_size: i64,
+}
+
+impl BufferSizes {
+    fn of(sizes: Option<[usize; 3]>) -> Self {
+        let sizes = sizes.map(|sizes| sizes.map(|size| i64::try_from(size).unwrap_or(i64::MAX)));
+        let [last_buffer_size, min_buffer_size, max_buffer_size] = sizes.unwrap_or([-1; 3]);
+        Self { last_buffer_size, min_buffer_size, max_buffer_size }
+    }
 }
 
 #[derive(Serialize)]
@@ -20,7 +29,7 @@ struct ServerStats {
     packets_sent: u64,
     packets_received: u64,
     fsync_threshold_exceed_count: u32,
-    client_response_stats: ClientResponse,
+    client_response_stats: BufferSizes,
     data_dir_size: u64,
     log_dir_size: u64,
     provider_null: bool,
@@ -42,16 +51,21 @@ pub(super) struct Stats {
     version: String,
     read_only: bool,
     server_stats: ServerStats,
-    client_response: ClientResponse,
+    client_response: BufferSizes,
+    /// Only of a leader.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proposal_stats: Option<BufferSizes>,
     node_count: usize,
 }
 
-/// Returns the figures of `server_stats`. As by four-letter words, the server is never read-only: that is a mode of an ensemble.
+/// Returns the figures of `server_stats`.
 pub(super) fn stats(server: &Handle) -> Stats {
     let (figures, disk) = (server.figures(), server.disk_figures());
     let stats = &figures.server.stats;
     let latency = stats.latency().totals;
-    let client_response = client_response(stats.frame_lengths);
+    let lengths = stats.frame_lengths.map(|lengths| [lengths.last, lengths.min, lengths.max]);
+    let client_response = BufferSizes::of(lengths);
+    let leader = figures.server.ensemble.and_then(|ensemble| ensemble.leader);
     Stats {
         version: figures.configuration.version(),
         read_only: figures.server.mode == Mode::ReadOnly,
@@ -76,20 +90,10 @@ pub(super) fn stats(server: &Handle) -> Stats {
             non_mtlslocal_conn_count: 0,
         },
         client_response,
+        proposal_stats: leader
+            .map(|leader| BufferSizes::of(leader.proposals.map(|sizes| [sizes.last, sizes.min, sizes.max]))),
         node_count: figures.server.nodes_in_zookeeper(),
     }
-}
-
-fn client_response(lengths: Option<FrameLengths>) -> ClientResponse {
-    let signed = |length: usize| i64::try_from(length).unwrap_or(i64::MAX);
-    lengths.map_or(
-        ClientResponse { last_buffer_size: -1, min_buffer_size: -1, max_buffer_size: -1 },
-        |lengths| ClientResponse {
-            last_buffer_size: signed(lengths.last),
-            min_buffer_size: signed(lengths.min),
-            max_buffer_size: signed(lengths.max),
-        },
-    )
 }
 
 pub(super) fn configuration(command: &str, server: &Handle) -> Response {
@@ -102,27 +106,33 @@ pub(super) fn configuration(command: &str, server: &Handle) -> Response {
         max_client_cnxns: i32,
         min_session_timeout: u64,
         max_session_timeout: u64,
-        server_id: u32,
+        server_id: usize,
         client_port_listen_backlog: i32,
     }
     let (config, disk) = (server.figures().configuration, server.disk_figures());
     let (min, max) = config.session_timeouts;
     let fields = Configuration {
-        client_port: config.listens.map_or(-1, |addr| i32::from(addr.port())),
+        client_port: ensemble::listens(server, config.listens).map_or(-1, |addr| i32::from(addr.port())),
         data_dir: disk.data.0.display().to_string(),
         data_log_dir: disk.logs.0.display().to_string(),
         tick_time: config.tick.0,
         max_client_cnxns: config.max_client_connections,
         min_session_timeout: min.0,
         max_session_timeout: max.0,
-        server_id: 0,
+        server_id: ensemble::number(server),
         client_port_listen_backlog: config.backlog,
     };
     reply::fields(command, fields)
 }
 
-/// Answers with the configuration as lines of a `zoo.cfg`: those that the server was given, or could have been.
+/// Answers with the configuration as lines of a `zoo.cfg`: those that the server was given, or could have been. A member of an
+/// ensemble has none, as that of Apache.
 pub(super) fn initial_configuration(command: &str, server: &Handle) -> Response {
+    if !server.servers().is_empty() {
+        let mut fields = Fields::default();
+        fields.put("initial_configuration", serde_json::Value::Null);
+        return reply::fields(command, fields);
+    }
     let (config, disk) = (server.figures().configuration, server.disk_figures());
     let (min, max) = config.session_timeouts;
     let mut text = format!("tickTime={}\n", config.tick.0);
@@ -192,6 +202,9 @@ fn monitored(figures: &Figures, descriptors: zk_mini::figures::DescriptorFigures
     let mut fields = Fields::default();
     fields.put("version", figures.configuration.version());
     fields.put("server_state", figures.server.mode.name());
+    if let Some(state) = figures.server.mode.peer_state() {
+        fields.put("peer_state", state);
+    }
     for NamedFigure { name, namespace, value, .. } in figures.named(descriptors) {
         let name = namespace.map_or_else(|| name.to_owned(), |namespace| format!("{namespace}_{name}"));
         match value {

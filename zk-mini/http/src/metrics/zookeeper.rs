@@ -12,7 +12,15 @@ const SHARES: [(f64, u64); 3] = [(0.5, 500), (0.9, 900), (0.99, 990)];
 pub(super) fn families(figures: &Figures, descriptors: DescriptorFigures) -> Vec<MetricFamily> {
     let named = figures.named(descriptors);
     let families = named.chunk_by(|one, next| one.name == next.name);
-    families.filter_map(|group| family(group.first()?.name, "", group.iter().filter_map(sample))).collect()
+    let families =
+        families.filter_map(|group| family(group.first()?.name, "", group.iter().filter_map(sample)));
+    families.chain(observers(figures)).collect()
+}
+
+/// Returns the number of observers at a follower: here it is 0, where `mntr` leaves out what a follower does not know.
+fn observers(figures: &Figures) -> Option<MetricFamily> {
+    figures.server.ensemble.filter(|ensemble| ensemble.leader.is_none())?;
+    family("synced_observers", "", [(Vec::new(), Sample::Gauge(0.0))])
 }
 
 fn sample(figure: &NamedFigure<'_>) -> Option<(Vec<LabelPair>, Sample)> {

@@ -29,7 +29,47 @@ async fn the_servers_are_listed_and_each_says_its_role() {
         let server_state = http[at].get("/commands/monitor").await.json(200)["server_state"].clone();
         assert_eq!(server_state, role);
     }
-    assert_eq!(http[1].get("/v1/status").await.json(200)["servers"], 3);
+    for (at, http) in http.iter().enumerate() {
+        let status = http.get("/v1/status").await.json(200);
+        assert_eq!((&status["servers"], &status["server"]), (&3.into(), &(at + 1).into()));
+    }
+    let (_zk, single) = start(ZkMini::builder()).await;
+    assert!(single.get("/v1/status").await.json(200).get("server").is_none());
+}
+
+#[tokio::test]
+async fn an_operator_hears_of_each_server_what_it_is() {
+    let (zk, http) = three().await;
+    for (at, http) in http.iter().enumerate() {
+        let leader = http.get("/commands/leader").await.json(200);
+        assert_eq!((&leader["is_leader"], &leader["leader_id"]), (&(at == 2).into(), &3.into()));
+        let configuration = http.get("/commands/configuration").await.json(200);
+        assert_eq!(
+            (&configuration["server_id"], &configuration["client_port"]),
+            (&(at + 1).into(), &http.addr.port().into())
+        );
+        let monitor = http.get("/commands/monitor").await.json(200);
+        let (state, followers) =
+            if at == 2 { ("leading - broadcast", json!(2)) } else { ("following - broadcast", Value::Null) };
+        assert_eq!((&monitor["peer_state"], &monitor["synced_followers"]), (&state.into(), &followers));
+        assert_eq!(http.get("/commands/zabstate").await.json(200)["myid"], at + 1);
+    }
+    zk.create("/a", "").await.unwrap();
+    let sizes = http[2].get("/commands/server_stats").await.json(200)["proposal_stats"].clone();
+    assert!(sizes["last_buffer_size"].as_i64() > Some(44), "{sizes}");
+    assert!(http[0].get("/commands/server_stats").await.json(200).get("proposal_stats").is_none());
+
+    http[0].post("/v1/servers/1/partition", Value::Null).await.json(200);
+    for command in ["server_stats", "monitor", "leader"] {
+        let error = http[0].get(&format!("/commands/{command}")).await.json(200)["error"].clone();
+        assert!(error.as_str().unwrap().contains("cut off"), "{command}: {error}");
+    }
+    assert_eq!(http[2].get("/commands/monitor").await.json(200)["synced_followers"], 1);
+    http[1].post("/v1/quorum", json!({"lost": true})).await.json(200);
+    assert_eq!(http[1].get("/commands/is_read_only").await.json(200)["read_only"], true);
+    assert!(http[1].get("/commands/leader").await.json(200)["error"].as_str().unwrap().contains("no quorum"));
+    assert_eq!(http[1].get("/commands/voting_view").await.json(200)["current_config"], json!({}));
+    assert!(http[1].get("/commands/monitor").await.json(200).get("quorum_size").is_none());
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Changes to the servers of an ensemble: stops, partitions, lags and elections.
 
 use super::backlog::Lag;
+use super::figures::Reign;
 use super::replica::Replica;
 use crate::core::Core;
 use crate::core::message::{ConnId, Now, Part};
@@ -266,6 +267,7 @@ impl Core {
         if let Some(ensemble) = &mut self.ensemble {
             ensemble.leader = Some(server);
             ensemble.owners.clear();
+            ensemble.reign = Reign::begin(now.mono);
         }
         self.set(server, |state| state.lag = Lag::None);
         self.refresh_servers();

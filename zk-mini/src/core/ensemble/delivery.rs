@@ -17,6 +17,7 @@ impl Core {
         if let Change::CloseSession { .. } = txn.change {
             ensemble.owners.remove(&txn.session);
         }
+        ensemble.reign.proposed(&txn.change);
         let txn = Arc::new(txn.clone());
         for server in 0..ensemble.servers.len() {
             if ensemble.follows(server) {

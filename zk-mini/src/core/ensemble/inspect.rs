@@ -44,6 +44,16 @@ impl Mode {
             Self::ReadOnly => "read-only",
         }
     }
+
+    /// Returns ZooKeeper's words for the state of a member among the others; `None` for a server that follows nobody.
+    #[must_use]
+    pub fn peer_state(self) -> Option<&'static str> {
+        match self {
+            Self::Standalone | Self::ReadOnly => None,
+            Self::Leader => Some("leading - broadcast"),
+            Self::Follower => Some("following - broadcast"),
+        }
+    }
 }
 
 /// State of a server in an ensemble.

@@ -11,6 +11,7 @@
 mod backlog;
 mod control;
 mod delivery;
+mod figures;
 mod inspect;
 mod read_only;
 mod replica;
@@ -22,12 +23,14 @@ use zk_wire::{SessionId, Zxid};
 
 pub use backlog::Lag;
 pub use control::Unable;
+pub use figures::{EnsembleFigures, LeaderFigures, ProposalSizes};
 pub use inspect::{Mode, Role, ServerInfo, ServerState};
 
 use crate::core::Core;
 use crate::core::message::ConnId;
 use crate::core::session::Sessions;
 use backlog::Backlog;
+use figures::Reign;
 use replica::Replica;
 use waiting::Waiting;
 
@@ -50,6 +53,8 @@ pub(crate) struct Ensemble {
     owners: HashMap<SessionId, usize>,
     /// Server of the next connection that names none.
     next: usize,
+    /// Counts of the leader.
+    reign: Reign,
 }
 
 /// One server of an ensemble.
@@ -101,6 +106,7 @@ impl Core {
             waiting: HashMap::new(),
             owners: HashMap::new(),
             next: 0,
+            reign: Reign::default(),
         }));
         self.begin_epoch();
         self.refresh_servers();

@@ -10,6 +10,9 @@ pub(crate) fn answer(figures: &Figures, descriptors: DescriptorFigures) -> Strin
     let mut out = Lines(String::new());
     out.put("version", &figures.configuration.version());
     out.put("server_state", &figures.server.mode.name());
+    if let Some(state) = figures.server.mode.peer_state() {
+        out.put("peer_state", &state);
+    }
     for NamedFigure { name, namespace, value } in figures.named(descriptors) {
         let name = match namespace {
             Some(namespace) => &format!("{namespace}_{name}"),

@@ -4,11 +4,13 @@ use std::fmt::{self, Write};
 
 use super::clients::Brief;
 use crate::core::ConnId;
-use crate::report::figures::{Configuration, ConnectionFigures, ServerFigures};
+use crate::report::figures::{
+    Configuration, ConnectionFigures, LeaderFigures, Mode, ProposalSizes, ServerFigures,
+};
 
 /// Writes the server in a few lines.
 pub(crate) fn answer(config: &Configuration, figures: &ServerFigures) -> String {
-    let mut out = first_line(config);
+    let mut out = head(config, figures);
     // Writing to a string cannot fail.
     let _ = write(&mut out, figures);
     out
@@ -21,7 +23,7 @@ pub(crate) fn answer_with_clients(
     connections: &[ConnectionFigures],
     asking: ConnId,
 ) -> String {
-    let mut out = first_line(config);
+    let mut out = head(config, figures);
     out.push_str("Clients:\n");
     for connection in connections {
         let _ = writeln!(out, " {})", Brief { connection, asking });
@@ -31,8 +33,12 @@ pub(crate) fn answer_with_clients(
     out
 }
 
-fn first_line(config: &Configuration) -> String {
-    format!("Zookeeper version: {}\n", config.version())
+fn head(config: &Configuration, figures: &ServerFigures) -> String {
+    let mut out = format!("Zookeeper version: {}\n", config.version());
+    if figures.mode == Mode::ReadOnly {
+        out.push_str("READ-ONLY mode; serving only read-only clients\n");
+    }
+    out
 }
 
 fn write(out: &mut String, figures: &ServerFigures) -> fmt::Result {
@@ -45,5 +51,14 @@ fn write(out: &mut String, figures: &ServerFigures) -> fmt::Result {
     writeln!(out, "Outstanding: 0")?;
     writeln!(out, "Zxid: {}", figures.last_zxid)?;
     writeln!(out, "Mode: {}", figures.mode.name())?;
-    writeln!(out, "Node count: {}", figures.nodes_in_zookeeper())
+    writeln!(out, "Node count: {}", figures.nodes_in_zookeeper())?;
+    let Some(LeaderFigures { proposals, .. }) = figures.ensemble.and_then(|ensemble| ensemble.leader) else {
+        return Ok(());
+    };
+    match proposals {
+        Some(ProposalSizes { last, min, max }) => {
+            writeln!(out, "Proposal sizes last/min/max: {last}/{min}/{max}")
+        }
+        None => writeln!(out, "Proposal sizes last/min/max: -1/-1/-1"),
+    }
 }
