@@ -49,6 +49,7 @@ type process struct {
 type ready struct {
 	Listen []string
 	HTTP   string
+	HTTPOn []string `json:"http_on"`
 }
 
 // Starts a server, and returns once it serves.

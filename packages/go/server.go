@@ -42,7 +42,22 @@ func Start(ctx context.Context, options ...Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{Hosts: strings.Join(ready.Listen, ","), HTTP: ready.HTTP, process: process}, nil
+	server := &Server{Hosts: strings.Join(ready.Listen, ","), HTTP: ready.HTTP, process: process}
+	if !s.isEnsemble {
+		return server, nil
+	}
+	server.HTTP = "http://" + ready.HTTPOn[0]
+	servers, err := server.Servers()
+	if err != nil {
+		process.kill()
+		return nil, err
+	}
+	addresses := []string{}
+	for _, info := range servers {
+		addresses = append(addresses, info.Address)
+	}
+	server.Hosts = strings.Join(addresses, ",")
+	return server, nil
 }
 
 // Attach returns a server that runs already: at a URL, or with "" the one of `zk-mini exec`. Stop leaves it alone.

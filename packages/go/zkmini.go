@@ -86,6 +86,8 @@ type settings struct {
 	program string
 	args    []string
 	timeout time.Duration
+	// isEnsemble tells that the server is controlled at a port of its own.
+	isEnsemble bool
 }
 
 // Program names the program, instead of the variable ZK_MINI and the PATH.
@@ -108,6 +110,16 @@ func Compat(line string) Option { return Args("--compat", line) }
 
 // Tick sets the length of a tick, the unit of session timeouts; 2 s otherwise.
 func Tick(d time.Duration) Option { return Args("--tick-ms", milliseconds(d)) }
+
+// Servers makes an ensemble of several servers, simulated in one process, to be broken by [Server.StopServer] and its neighbours. Its
+// control has a port of its own, which answers when all servers are stopped.
+func Servers(count int) Option {
+	return func(s *settings) {
+		if s.isEnsemble = count > 1; s.isEnsemble {
+			s.args = append(s.args, "--servers", strconv.Itoa(count), "--http", "127.0.0.1:0")
+		}
+	}
+}
 
 // StartTimeout sets the time that the start may take; 20 s otherwise.
 func StartTimeout(d time.Duration) Option { return func(s *settings) { s.timeout = d } }

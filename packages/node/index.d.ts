@@ -20,6 +20,8 @@ export interface StartOptions {
   minSessionTimeoutMs?: number;
   /** Maximum session timeout; 20 ticks if not given. */
   maxSessionTimeoutMs?: number;
+  /** Number of servers: more than one are an ensemble, simulated in one process, to be broken by `server`. */
+  servers?: number;
   /** Further arguments of `zk-mini serve`. */
   args?: readonly string[];
   /** Time that the start may take; 20,000 if not given. */
@@ -55,6 +57,15 @@ export class ZkMini {
   /** Restarts the server: connections break, nodes and sessions stay; `loseUnsynced`: as after a loss of power. */
   restart(options?: { loseUnsynced?: boolean }): Promise<Status>;
   status(): Promise<Status>;
+
+  /** Servers of an ensemble, in order; none of a single server. */
+  servers(): Promise<ServerInfo[]>;
+  /** One server of an ensemble, counted from 1: to be stopped, cut off, frozen, and more. */
+  server(number: number): Server;
+  /** Loses the quorum: all connections are closed, and only clients that ask for read-only service are served. */
+  loseQuorum(): Promise<void>;
+  /** Gets the quorum back, if more than half of the servers take part. */
+  regainQuorum(): Promise<void>;
 
   /** Ends a session as if it had been silent for its timeout. Returns its id. */
   expire(session: Session): Promise<string>;
@@ -112,6 +123,52 @@ export class ZkMini {
 
   /** Makes any call of the HTTP API. Returns its answer: a value if it is JSON, else text. */
   call(method: string, path: string, body?: unknown, type?: string): Promise<any>;
+}
+
+/** One server of an ensemble, to be broken and mended. What is done to it stays until it is undone. */
+export class Server {
+  private constructor();
+
+  /** Number of the server, from 1. */
+  readonly number: number;
+
+  /** What it is now. */
+  info(): Promise<ServerInfo>;
+  /** Stops it: its port refuses, and its connections are closed. If it leads, another server does. */
+  stop(): Promise<ServerInfo>;
+  /** Starts it on the same port, with everything that has happened meanwhile. */
+  start(): Promise<ServerInfo>;
+  /** Stops it, and starts it. */
+  restart(): Promise<ServerInfo>;
+  /** Cuts it off from the others: its connections are closed, and new ones get no answer. */
+  partition(): Promise<ServerInfo>;
+  /** Lets it reach the others again. */
+  heal(): Promise<ServerInfo>;
+  /** Lets its clients hear nothing of it; it stays a part of the ensemble. */
+  freeze(): Promise<ServerInfo>;
+  /** Lets it go on. */
+  thaw(): Promise<ServerInfo>;
+  /** Lets it lead, in a new epoch: all connections of all servers are closed. */
+  lead(): Promise<ServerInfo>;
+  /** Lets it be behind the leader, so that its clients read the past. */
+  lag(lag: { transactions: number } | { ms: number }): Promise<ServerInfo>;
+  /** Lets it not be behind any more. */
+  noLag(): Promise<ServerInfo>;
+}
+
+/** Server of an ensemble, as it was when it was asked for. */
+export interface ServerInfo {
+  /** From 1. */
+  number: number;
+  address: string;
+  /** `"looking"` if it knows no leader. */
+  role: "leader" | "follower" | "observer" | "looking";
+  /** `"read-only"` if there is no quorum. */
+  state: "running" | "read-only" | "frozen" | "partitioned" | "stopped";
+  lastZxid: string;
+  lag: { transactions?: number; ms?: number; none?: boolean };
+  /** Number of transactions that it has not applied yet. */
+  behind: number;
 }
 
 /** A rule of faults in the server. */

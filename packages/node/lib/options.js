@@ -10,7 +10,7 @@ const OF_SERVE = {
   minSessionTimeoutMs: "--min-session-timeout-ms",
   maxSessionTimeoutMs: "--max-session-timeout-ms",
 };
-const OF_START = ["program", "args", "startTimeoutMs"];
+const OF_START = ["program", "args", "servers", "startTimeoutMs"];
 
 /** Returns the arguments of `zk-mini serve` for some options, and the time that a start may take. */
 function argumentsOf(options) {
@@ -23,6 +23,8 @@ function argumentsOf(options) {
     }
     if (name in OF_SERVE && value !== undefined) args.push(...argument(OF_SERVE[name], value));
   }
+  // The control of an ensemble has a port of its own: each of the others goes with its server.
+  if (options.servers > 1) args.push("--servers", String(options.servers), "--http", "127.0.0.1:0");
   return { args: [...args, ...(options.args ?? [])], timeoutMs: options.startTimeoutMs ?? 20_000 };
 }
 

@@ -16,12 +16,17 @@ class ZkMini {
   static async start(options = {}) {
     const { args, timeoutMs } = argumentsOf(options);
     const child = await Child.start(findProgram(options.program), args, timeoutMs);
-    const { http, listen } = child.ready;
+    const { listen, http_on: [control] } = child.ready;
+    const isEnsemble = options.servers > 1;
+    // No server of an ensemble takes that port along.
+    const http = isEnsemble ? `http://${control}` : child.ready.http;
     if (!http) {
       await child.stop();
       throw new StartError("the server has no HTTP, by which it is controlled: leave out `--http off`");
     }
-    return new ZkMini(http, listen.join(","), child);
+    const zk = new ZkMini(http, listen.join(","), child);
+    if (isEnsemble) zk.hosts = (await zk.servers()).map(({ address }) => address).join(",");
+    return zk;
   }
 
   static attach(url = process.env.ZK_MINI_HTTP) {
@@ -78,6 +83,24 @@ class ZkMini {
 
   async status() {
     return this.call("GET", "/v1/status");
+  }
+
+  // Servers of an ensemble.
+
+  async servers() {
+    return (await this.call("GET", "/v1/servers")).map(serverInfo);
+  }
+
+  server(number) {
+    return new Server(this, number);
+  }
+
+  async loseQuorum() {
+    await this.call("POST", "/v1/quorum", { lost: true });
+  }
+
+  async regainQuorum() {
+    await this.call("POST", "/v1/quorum", { lost: false });
   }
 
   // Sessions.
@@ -231,6 +254,71 @@ class ZkMini {
   }
 }
 
+/** One server of an ensemble. index.d.ts documents its methods. */
+class Server {
+  #zk;
+
+  constructor(zk, number) {
+    this.#zk = zk;
+    this.number = number;
+  }
+
+  async info() {
+    const found = (await this.#zk.servers()).find(({ number }) => number === this.number);
+    if (!found) throw new ZkMiniError(`the ensemble has no server ${this.number}`);
+    return found;
+  }
+
+  async stop() {
+    return this.#act("stop");
+  }
+
+  async start() {
+    return this.#act("start");
+  }
+
+  async restart() {
+    return this.#act("restart");
+  }
+
+  async partition() {
+    return this.#act("partition");
+  }
+
+  async heal() {
+    return this.#act("heal");
+  }
+
+  async freeze() {
+    return this.#act("freeze");
+  }
+
+  async thaw() {
+    return this.#act("thaw");
+  }
+
+  async lead() {
+    return this.#act("lead");
+  }
+
+  async lag(lag) {
+    return this.#act("lag", lag);
+  }
+
+  async noLag() {
+    return this.#act("lag", { none: true });
+  }
+
+  async #act(action, body) {
+    return serverInfo(await this.#zk.call("POST", `/v1/servers/${this.number}/${action}`, body));
+  }
+}
+
+/** Returns a server with the names that it has here. */
+function serverInfo({ server: number, last_zxid: lastZxid, ...rest }) {
+  return { number, ...rest, lastZxid };
+}
+
 /** A rule of faults in the server. */
 class Fault {
   #zk;
@@ -276,4 +364,4 @@ function sessionId(id) {
   throw new TypeError(`not a session: ${id}; give the path of its ephemeral node, "0x…", a bigint, or the 8 bytes of the id`);
 }
 
-module.exports = { ZkMini, Fault };
+module.exports = { ZkMini, Server, Fault };

@@ -10,8 +10,9 @@ With pytest, take the fixture ``zk``. Elsewhere::
         zk.expire("/election/leader")
 """
 
-from ._answers import Change, Clock, Connection, Diff, Entry, Hit, Node, Session, Stat, Status, Watch
+from ._answers import Change, Clock, Connection, Diff, Entry, Hit, Node, ServerInfo, Session, Stat, Status, Watch
 from ._control import Target
+from ._ensemble import Server
 from ._errors import (
     ApiError,
     BadRequestError,
@@ -42,7 +43,9 @@ __all__ = [
     "Node",
     "NotFoundError",
     "ProgramNotFoundError",
+    "Server",
     "ServerGoneError",
+    "ServerInfo",
     "Session",
     "StartError",
     "Stat",

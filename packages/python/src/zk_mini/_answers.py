@@ -26,6 +26,31 @@ class _Plain:
 
 
 @dataclass(frozen=True)
+class ServerInfo:
+    """Server of an ensemble, as it was when it was asked for."""
+
+    # From 1.
+    number: int
+    address: str
+    # leader, follower, or looking if it knows no leader.
+    role: str
+    # running, read-only (there is no quorum), frozen, partitioned or stopped.
+    state: str
+    last_zxid: str
+    # Number of transactions that it has not applied yet.
+    behind: int
+    # The lag that was set, in one of two units; none of both without one.
+    lag_transactions: Optional[int] = None
+    lag_ms: Optional[int] = None
+
+    @classmethod
+    def from_json(cls, answer: Json) -> ServerInfo:
+        """Reads an answer."""
+        lag = answer["lag"]
+        return _from_json(cls, answer, number=answer["server"], lag_transactions=lag.get("transactions"), lag_ms=lag.get("ms"))
+
+
+@dataclass(frozen=True)
 class Stat:
     """Stat of a node, as ZooKeeper has it. Zxids and ids are written ``0x…``."""
 

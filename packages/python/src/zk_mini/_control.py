@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Optional, Union
 
-from ._answers import Clock, Connection, Diff, Entry, Node, Session, Stat, Status, Watch, explanation
+from ._answers import Clock, Connection, Diff, Entry, Node, ServerInfo, Session, Stat, Status, Watch, explanation
+from ._ensemble import Server
 from ._errors import ZkMiniError
 from ._faults import Fault, Time, milliseconds, rule
 from ._http import Http
@@ -63,6 +64,24 @@ class Control:
     def restart(self, lose_unsynced: bool = False) -> None:
         """Restarts the server: connections break, nodes and sessions stay. ``lose_unsynced``: as after a loss of power."""
         self._http.json("POST", "/v1/restart", {"lose_unsynced": True} if lose_unsynced else {})
+
+    # Servers of an ensemble.
+
+    def servers(self) -> list[ServerInfo]:
+        """Returns the servers of an ensemble, in order; none of a single server."""
+        return [ServerInfo.from_json(server) for server in self._http.json("GET", "/v1/servers")]
+
+    def server(self, number: int) -> Server:
+        """Returns one server of an ensemble, counted from 1: to be stopped, cut off, frozen, and more."""
+        return Server(self._http, number)
+
+    def lose_quorum(self) -> None:
+        """Loses the quorum: all connections are closed, and only clients that ask for read-only service are served."""
+        self._http.json("POST", "/v1/quorum", body={"lost": True})
+
+    def regain_quorum(self) -> None:
+        """Gets the quorum back, if more than half of the servers take part."""
+        self._http.json("POST", "/v1/quorum", body={"lost": False})
 
     # Sessions.
 

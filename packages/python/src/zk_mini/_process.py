@@ -102,7 +102,7 @@ class Process:
         line = b""
         with selectors.DefaultSelector() as selector:
             selector.register(stdout, selectors.EVENT_READ)
-            while not line.endswith(b"\n") and selector.select(max(0.0, deadline - time.monotonic())):
+            while b"\n" not in line and selector.select(max(0.0, deadline - time.monotonic())):
                 part = os.read(stdout.fileno(), 65536)
                 if not part:
                     # Its status follows.
@@ -110,7 +110,8 @@ class Process:
                         self._child.wait(_STOP_SECONDS)
                     break
                 line += part
-        return line
+        # Each server of an ensemble writes a line.
+        return b"".join(line.partition(b"\n")[:2])
 
     def _read_log(self, start: int) -> str:
         # Not `seek` and `read`: the server writes with the same offset.

@@ -42,6 +42,7 @@ class ZkMini(Control):
         max_session_timeout_ms: Optional[int] = None,
         data_dir: Optional[Union[str, os.PathLike[str]]] = None,
         compat: Optional[Literal["3.8", "3.9"]] = None,
+        servers: int = 1,
         args: Sequence[str] = (),
         program: Optional[Union[str, os.PathLike[str]]] = None,
         start_timeout: float = _START_SECONDS,
@@ -49,7 +50,8 @@ class ZkMini(Control):
         """Starts a server on a free port of 127.0.0.1. It ends with `stop`, and with this process, however that ends.
 
         ``load`` are the nodes to begin with: a file, YAML or JSON, or the same as a dictionary. ``fast`` allows sessions as short
-        as 100 ms. ``args`` are further options of ``zk-mini serve``.
+        as 100 ms. ``servers`` above 1 is an ensemble, simulated in one process, to be broken by `server`; its control has a port of
+        its own, which answers when all servers are stopped. ``args`` are further options of ``zk-mini serve``.
         """
         options = {
             "--load": None if isinstance(load, Mapping) else load,
@@ -63,8 +65,13 @@ class ZkMini(Control):
         for name, value in options.items():
             if value is not None:
                 arguments += [name, os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
+        if servers > 1:
+            arguments += ["--servers", str(servers), "--http", "127.0.0.1:0"]
         process = Process(find_program(program), [*arguments, *args], start_timeout)
-        server = cls(Http(process.ready["http"], ending=process.ending), ",".join(process.ready["listen"]), process)
+        url = f"http://{process.ready['http_on'][0]}" if servers > 1 else process.ready["http"]
+        server = cls(Http(url, ending=process.ending), ",".join(process.ready["listen"]), process)
+        if servers > 1:
+            server._hosts = ",".join(each.address for each in server.servers())
         if isinstance(load, Mapping):
             try:
                 server.restore(json.dumps(load))

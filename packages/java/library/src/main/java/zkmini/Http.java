@@ -63,6 +63,12 @@ final class Http {
         return post(path, Collections.singletonMap(key, value));
     }
 
+    /** Posts something whose answer may be of any type. */
+    Object postAny(String path, String key, Object value) {
+        byte[] body = Json.write(Collections.singletonMap(key, value)).getBytes(StandardCharsets.UTF_8);
+        return parsed(send("POST", path, JSON, body, JSON));
+    }
+
     JsonObject post(String path, String type, byte[] body) {
         return object(send("POST", path, type, body, JSON));
     }

@@ -92,10 +92,11 @@ public final class ZkMini implements AutoCloseable {
         }
     }
 
-    static ZkMini started(ServerProcess process) {
+    /** Takes a server that was started. That of an ensemble is controlled at the port of HTTP, which no server takes along. */
+    static ZkMini started(ServerProcess process, boolean isEnsemble) {
         JsonObject ready = process.ready();
         String http = ready.optionalString("http");
-        if (http == null && !ready.list("http_on").isEmpty()) {
+        if ((http == null || isEnsemble) && !ready.list("http_on").isEmpty()) {
             http = "http://" + ready.strings("http_on").get(0);
         }
         if (http == null) {
@@ -106,11 +107,18 @@ public final class ZkMini implements AutoCloseable {
         Http control = new Http(URI.create(http), process::remedy);
         try {
             checkApi(control);
+            String hosts = isEnsemble
+                    ? servers(control).stream().map(ServerInfo::address).collect(Collectors.joining(","))
+                    : String.join(",", ready.strings("listen"));
+            return new ZkMini(hosts, control, process);
         } catch (ZkMiniException e) {
             process.stop();
             throw e;
         }
-        return new ZkMini(String.join(",", ready.strings("listen")), control, process);
+    }
+
+    private static List<ServerInfo> servers(Http control) {
+        return JsonObject.objects(control.getList("/v1/servers"), ServerInfo::new);
     }
 
     /** {@return the connect string for clients, such as {@code 127.0.0.1:40123}} */
@@ -183,6 +191,34 @@ public final class ZkMini implements AutoCloseable {
     /** Lets a frozen server go on. */
     public void thaw() {
         http.post("/v1/thaw");
+    }
+
+    /** {@return the servers of an ensemble, in order; none of a single server} */
+    public List<ServerInfo> servers() {
+        return servers(http);
+    }
+
+    /**
+     * Returns one server of an ensemble, to be stopped, cut off, frozen, and more.
+     *
+     * @param number number of the server, from 1
+     * @return the server; the call does not ask for it
+     */
+    public Server server(int number) {
+        return new Server(http, number);
+    }
+
+    /**
+     * Loses the quorum of an ensemble: all connections are closed, and only clients that ask for read-only service are served until
+     * {@link #regainQuorum}.
+     */
+    public void loseQuorum() {
+        http.postAny("/v1/quorum", "lost", true);
+    }
+
+    /** Gets the quorum back, if more than half of the servers take part. */
+    public void regainQuorum() {
+        http.postAny("/v1/quorum", "lost", false);
     }
 
     /** {@return all sessions} */

@@ -10,6 +10,7 @@ import java.util.List;
 public final class ZkMiniBuilder {
     private Path program;
     private String listen = "127.0.0.1:0";
+    private int servers = 1;
     private final List<String> options = new ArrayList<>();
 
     ZkMiniBuilder() {}
@@ -58,6 +59,18 @@ public final class ZkMiniBuilder {
     }
 
     /**
+     * Makes an ensemble of several servers over one history, to be broken by {@link ZkMini#server}. It is a simulation: they live in
+     * one process, and there is no consensus. Its control has a port of its own, which answers when all servers are stopped.
+     *
+     * @param count number of servers
+     * @return this builder
+     */
+    public ZkMiniBuilder servers(int count) {
+        this.servers = count;
+        return this;
+    }
+
+    /**
      * Adds options of {@code zk-mini serve}, each as one argument; {@code zk-mini serve --help} lists them.
      *
      * @param arguments such as {@code "--max-client-cnxns", "0"}
@@ -78,7 +91,11 @@ public final class ZkMiniBuilder {
         List<String> command = new ArrayList<>();
         command.add(Program.find(program, System.getenv()).toString());
         command.addAll(Arrays.asList("serve", "--listen", listen, "--ready", "json", "--stop-on-eof"));
+        boolean isEnsemble = servers > 1;
+        if (isEnsemble) {
+            command.addAll(Arrays.asList("--servers", Integer.toString(servers), "--http", "127.0.0.1:0"));
+        }
         command.addAll(options);
-        return ZkMini.started(ServerProcess.start(command));
+        return ZkMini.started(ServerProcess.start(command), isEnsemble);
     }
 }

@@ -3,17 +3,7 @@ package zkmini.curator;
 import java.io.Closeable;
 import java.io.File;
 import java.io.IOException;
-import java.io.Writer;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.FileVisitResult;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.nio.file.SimpleFileVisitor;
-import java.nio.file.attribute.BasicFileAttributes;
-import java.util.Properties;
-import zkmini.StartException;
 import zkmini.ZkMini;
-import zkmini.ZkMiniBuilder;
 
 /**
  * Server for tests with the constructors and methods of the class of the same name in Apache Curator.
@@ -24,8 +14,6 @@ import zkmini.ZkMiniBuilder;
  * <p>{@link #start} starts a server that was not started before. One that was stopped starts again by {@link #restart}.
  */
 public class TestingServer implements Closeable {
-    private static final int TICK_MS = 1000;
-
     private enum Phase {
         LATENT,
         STARTED,
@@ -164,7 +152,7 @@ public class TestingServer implements Closeable {
             return;
         }
         phase = Phase.STOPPED;
-        server = started();
+        server = Launch.start(spec, spec.address(port));
         port = server.port();
         phase = Phase.STARTED;
     }
@@ -208,72 +196,8 @@ public class TestingServer implements Closeable {
         if (phase == Phase.STOPPED) {
             phase = Phase.CLOSED;
             if (spec.deleteDataDirectoryOnClose()) {
-                deleteTree(spec.getDataDirectory().toPath());
+                Launch.deleteTree(spec.getDataDirectory().toPath());
             }
         }
-    }
-
-    private ZkMini started() throws IOException {
-        // Beside the settings, not in the data: a directory may hold data only.
-        Path config = Files.createTempFile("zk-mini", ".cfg");
-        try {
-            try (Writer out = Files.newBufferedWriter(config, StandardCharsets.UTF_8)) {
-                properties().store(out, null);
-            }
-            return builder(config).start();
-        } catch (StartException e) {
-            throw new FailedServerStartException(e);
-        } finally {
-            Files.delete(config);
-        }
-    }
-
-    private ZkMiniBuilder builder(Path config) {
-        // Data must outlast a stop, not a power failure.
-        ZkMiniBuilder builder = ZkMini.builder()
-                .listen(spec.address(port))
-                .options("--config", config.toString(), "--four-letter-words", "*", "--sync", "none");
-        // Beyond loopback the port answers no HTTP.
-        return isLoopback() ? builder : builder.options("--http", "127.0.0.1:0");
-    }
-
-    private boolean isLoopback() {
-        String host = spec.getHostname();
-        return host.equals("localhost") || host.startsWith("127.") || host.equals("::1") || host.equals("0:0:0:0:0:0:0:1");
-    }
-
-    private Properties properties() throws IOException {
-        String tick = Integer.toString(spec.getTickTime() > 0 ? spec.getTickTime() : TICK_MS);
-        Properties properties = new Properties();
-        properties.setProperty("dataDir", spec.getDataDirectory().getCanonicalPath());
-        properties.setProperty("tickTime", tick);
-        properties.setProperty("minSessionTimeout", tick);
-        if (spec.getMaxClientCnxns() >= 0) {
-            properties.setProperty("maxClientCnxns", Integer.toString(spec.getMaxClientCnxns()));
-        }
-        spec.getCustomProperties().forEach((key, value) -> properties.setProperty(key, String.valueOf(value)));
-        return properties;
-    }
-
-    private static void deleteTree(Path directory) throws IOException {
-        if (!Files.exists(directory)) {
-            return;
-        }
-        Files.walkFileTree(directory, new SimpleFileVisitor<Path>() {
-            @Override
-            public FileVisitResult visitFile(Path file, BasicFileAttributes attributes) throws IOException {
-                Files.delete(file);
-                return FileVisitResult.CONTINUE;
-            }
-
-            @Override
-            public FileVisitResult postVisitDirectory(Path folder, IOException failure) throws IOException {
-                if (failure != null) {
-                    throw failure;
-                }
-                Files.delete(folder);
-                return FileVisitResult.CONTINUE;
-            }
-        });
     }
 }

@@ -10,7 +10,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.File;
 import java.net.Socket;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Collection;
 import java.util.Collections;
+import java.util.List;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
@@ -19,14 +22,17 @@ import org.apache.curator.framework.CuratorFrameworkFactory;
 import org.apache.curator.framework.state.ConnectionState;
 import org.apache.curator.retry.RetryNTimes;
 import org.apache.curator.test.InstanceSpec;
+import org.apache.curator.test.TestingCluster;
 import org.apache.curator.test.TestingServer;
+import org.apache.curator.test.TestingZooKeeperServer;
 import org.apache.zookeeper.CreateMode;
+import org.junit.jupiter.api.Nested;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import proof.Wait;
 
 /**
- * Behaviour of Curator's TestingServer. The build makes a second copy of this file with the imports changed, and both run: what holds
+ * Behaviour of Curator's TestingServer and TestingCluster. The build makes a second copy of this file with the imports changed, and both run: what holds
  * for one holds for the other.
  */
 class TestingServerTest {
@@ -212,6 +218,104 @@ class TestingServerTest {
         assertEquals(-1, named.getMaxClientCnxns());
         for (InstanceSpec spec : new InstanceSpec[] {one, two, named}) {
             assertTrue(spec.getDataDirectory().delete());
+        }
+    }
+
+    @Nested
+    class OfCluster {
+        private CuratorFramework client(String servers) throws Exception {
+            CuratorFramework client = CuratorFrameworkFactory.newClient(servers, 15_000, 5_000, new RetryNTimes(100, 100));
+            client.start();
+            assertTrue(client.blockUntilConnected(30, TimeUnit.SECONDS));
+            return client;
+        }
+
+        @Test
+        void aClientOutlivesTheServerThatItIsConnectedTo() throws Exception {
+            try (TestingCluster cluster = new TestingCluster(3)) {
+                cluster.start();
+                assertEquals(3, cluster.getInstances().size());
+                try (CuratorFramework client = client(cluster.getConnectString())) {
+                    BlockingQueue<ConnectionState> states = new LinkedBlockingQueue<>();
+                    client.getConnectionStateListenable().addListener((of, state) -> states.add(state));
+                    client.create().withMode(CreateMode.EPHEMERAL).forPath("/mine");
+                    long session = client.getZookeeperClient().getZooKeeper().getSessionId();
+                    InstanceSpec served = cluster.findConnectionInstance(client.getZookeeperClient().getZooKeeper());
+                    assertTrue(cluster.getInstances().contains(served));
+
+                    assertTrue(cluster.killServer(served));
+                    Wait.untilTaken(states, ConnectionState.RECONNECTED);
+                    assertFalse(answers(served.getPort()));
+                    assertEquals(session, client.checkExists().forPath("/mine").getEphemeralOwner());
+                    assertNotEquals(served, cluster.findConnectionInstance(client.getZookeeperClient().getZooKeeper()));
+
+                    assertTrue(cluster.restartServer(served));
+                    Wait.until("it listens", () -> answers(served.getPort()));
+                    try (CuratorFramework other = client(served.getConnectString())) {
+                        other.sync().forPath("/");
+                        assertNotNull(other.checkExists().forPath("/mine"));
+                    }
+                }
+            }
+        }
+
+        @Test
+        void aMinorityDoesNotServeAndAMajorityDoesAgain() throws Exception {
+            try (TestingCluster cluster = new TestingCluster(3)) {
+                cluster.start();
+                List<TestingZooKeeperServer> servers = cluster.getServers();
+                try (CuratorFramework client = client(cluster.getConnectString())) {
+                    BlockingQueue<ConnectionState> states = new LinkedBlockingQueue<>();
+                    client.getConnectionStateListenable().addListener((of, state) -> states.add(state));
+                    client.create().forPath("/kept");
+                    servers.get(0).stop();
+                    servers.get(1).kill();
+                    Wait.untilTaken(states, ConnectionState.SUSPENDED);
+                    servers.get(0).restart();
+                    Wait.untilTaken(states, ConnectionState.RECONNECTED);
+                    assertNotNull(client.checkExists().forPath("/kept"));
+                }
+            }
+        }
+
+        @Test
+        void specsSayWhereItListensAndWhatIsDeleted() throws Exception {
+            InstanceSpec kept = new InstanceSpec(folder.resolve("kept").toFile(), -1, -1, -1, false, 1);
+            InstanceSpec gone = new InstanceSpec(folder.resolve("gone").toFile(), -1, -1, -1, true, 2);
+            InstanceSpec third = InstanceSpec.newInstanceSpec();
+            for (InstanceSpec spec : Arrays.asList(kept, gone)) {
+                assertTrue(spec.getDataDirectory().isDirectory() || spec.getDataDirectory().mkdir());
+            }
+            TestingCluster cluster = new TestingCluster(kept, gone, third);
+            assertEquals(kept.getConnectString() + "," + gone.getConnectString() + "," + third.getConnectString(), cluster.getConnectString());
+            assertFalse(answers(kept.getPort()));
+            cluster.start();
+            cluster.start();
+            for (InstanceSpec spec : cluster.getInstances()) {
+                Wait.until("it listens", () -> answers(spec.getPort()));
+            }
+            assertEquals(gone.getPort(), cluster.getServers().get(1).getLocalPort());
+            assertFalse(cluster.killServer(InstanceSpec.newInstanceSpec()));
+            assertFalse(cluster.restartServer(InstanceSpec.newInstanceSpec()));
+            cluster.stop();
+            assertFalse(answers(third.getPort()));
+            // `start` is for servers that were not started before.
+            cluster.start();
+            assertFalse(answers(third.getPort()));
+            assertTrue(gone.getDataDirectory().isDirectory());
+            cluster.close();
+            cluster.close();
+            assertTrue(kept.getDataDirectory().isDirectory());
+            assertFalse(gone.getDataDirectory().exists());
+            assertThrows(IllegalStateException.class, () -> cluster.restartServer(gone));
+        }
+
+        @Test
+        void specsAreMadeWithNumbersFromOne() {
+            Collection<InstanceSpec> specs = TestingCluster.makeSpecs(3).keySet();
+            assertEquals(Arrays.asList(1, 2, 3), Arrays.asList(specs.stream().map(InstanceSpec::getServerId).toArray()));
+            assertEquals(4, TestingCluster.makeSpecs(1, false).keySet().iterator().next().getServerId());
+            specs.forEach(spec -> assertTrue(spec.getDataDirectory().delete()));
         }
     }
 }
