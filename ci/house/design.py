@@ -21,7 +21,7 @@ IMPORTS = {
     "rpc-client": {"zk-mini-common", "zk-registry", "rpc-wire", "rpc-macros", "rpc-metrics"},
     "rpc-program": {"zk-mini-common", "zk-registry", "rpc-client", "rpc-wire"},
     "demo": None,
-    "tutorial": {"zk-client", "zk-registry", "rpc-server", "rpc-client"},
+    "tutorial": {"zk-client", "zk-mini", "zk-registry", "rpc-server", "rpc-client"},
     "playground": {"zk-mini", "zk-wire"},
     "integration-tests": None,
 }
