@@ -29,7 +29,7 @@ test('a single server has no servers to show, and none are asked for', async (t)
   page.on('request', (request) => asked.push(new URL(request.url()).pathname));
   await until('two looks', () => asked.filter((path) => path === '/v1/status').length >= 2);
   assert.ok(!asked.includes('/v1/servers'), String(asked));
-  assert.equal(await page.locator('#servers, #servers-button, #tabs [data-tab=servers]').filter({ visible: true }).count(), 0);
+  assert.equal(await page.locator('#ensemble, #servers-button, #tabs [data-tab=servers]').filter({ visible: true }).count(), 0);
   await until('the tab of the tree instead', () => page.evaluate(() => document.body.dataset.tab === 'tree'));
   await page.keyboard.press('s');
   await page.keyboard.press('?');
@@ -46,11 +46,11 @@ test('each server says what it is, and which one this page asks', async (t) => {
   assert.equal(await server(page, 2).locator('[aria-current]').innerText(), three[1].address);
   assert.deepEqual(await page.locator('#server-list a[title^="the page of"]').evaluateAll((links) => links.map((link) => link.href)), [three[0].url, three[2].url]);
   await page.getByRole('button', { name: 'Servers' }).click();
-  await until('the servers to go', async () => page.locator('#servers').isHidden());
+  await until('the servers to go', async () => page.locator('#ensemble').isHidden());
   await page.reload();
-  await until('that they are still gone', async () => (await page.locator('.server').count()) === 3 && page.locator('#servers').isHidden());
+  await until('that they are still gone', async () => (await page.locator('.peer').count()) === 3 && page.locator('#ensemble').isHidden());
   await page.keyboard.press('s');
-  await until('the servers', async () => page.locator('#servers').isVisible());
+  await until('the servers', async () => page.locator('#ensemble').isVisible());
 });
 
 test('the leader is stopped and started by the keyboard: another one leads, and a client moves on', async (t) => {
@@ -196,7 +196,7 @@ test('nothing is done to servers in the past', async (t) => {
   const page = await openPage(t, three[0], { hash: `#at=${(await api(three[0], 'GET', 'v1/status')).last_zxid}` });
   await page.locator('body.past').waitFor();
   await says(page, 3, /leader/);
-  assert.equal(await page.locator('#servers button:not(:disabled)').count(), 0);
+  assert.equal(await page.locator('#ensemble button:not(:disabled)').count(), 0);
 });
 
 for (const dark of [false, true]) {
@@ -208,8 +208,8 @@ for (const dark of [false, true]) {
       await api(three[0], 'POST', 'v1/servers/2/freeze');
       const page = await openPage(t, three[0], { dark, hash: '#tab=servers', ...options });
       await says(page, 1, /3 behind/);
-      const fits = () => page.locator('#servers').evaluate((box) => box.scrollWidth <= box.clientWidth
-        && [...box.querySelectorAll('button, .server > div')].every((part) => part.getBoundingClientRect().right <= innerWidth));
+      const fits = () => page.locator('#ensemble').evaluate((box) => box.scrollWidth <= box.clientWidth
+        && [...box.querySelectorAll('button, .peer > div')].every((part) => part.getBoundingClientRect().right <= innerWidth));
       await checkAccess(page, 'lagging and frozen');
       assert.ok(await fits(), 'all is in sight');
       await press(page, 1, 'Lag…');

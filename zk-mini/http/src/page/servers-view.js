@@ -86,7 +86,7 @@ function render() {
   state.ensemble.forEach((row, index) => renderRow(list.children[index] ?? list.appendChild(newRow()), row, row === asked));
 }
 
-const newRow = () => h('li', { class: 'server' },
+const newRow = () => h('li', { class: 'peer' },
   h('div', { class: 'which' }), h('div', { class: 'role' }), h('div', { class: 'state' }), h('div', { class: 'seen' }), h('div', { class: 'lag' }),
   h('div', { class: 'actions', role: 'group' }));
 
