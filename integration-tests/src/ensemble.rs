@@ -98,6 +98,7 @@ impl RealZooKeeper {
             jars: Release::V3_9.directory(),
             jvm_options: Vec::new(),
             data: None,
+            names_clients: false,
             lines: String::new(),
             own_lines: Vec::new(),
         }
@@ -183,6 +184,7 @@ pub struct Builder {
     jars: PathBuf,
     jvm_options: Vec<String>,
     data: Option<PathBuf>,
+    names_clients: bool,
     lines: String,
     /// Lines of one server alone, by its index.
     own_lines: Vec<(usize, String)>,
@@ -243,6 +245,18 @@ impl Builder {
         self
     }
 
+    /// Writes the addresses for clients into the configuration that the servers of an ensemble share, which `/zookeeper/config`
+    /// shows. Default: each server knows its own only.
+    pub fn client_addresses(mut self) -> Self {
+        self.names_clients = true;
+        self
+    }
+
+    /// Lets clients change the members of an ensemble (`reconfigEnabled`).
+    pub fn reconfigurable(self) -> Self {
+        self.client_addresses().setting("reconfigEnabled", true)
+    }
+
     /// Starts the servers. Returns when all of them serve.
     pub fn start(self) -> Result<RealZooKeeper, Error> {
         let missing = |what: &Path| Error::NotInstalled { what: what.into() };
@@ -292,8 +306,12 @@ impl Builder {
             ports[index][0],
         );
         if ports.len() > 1 {
-            for (index, [_, quorum, election]) in ports.iter().enumerate() {
-                config.push_str(&format!("server.{}=127.0.0.1:{quorum}:{election}\n", index + 1));
+            for (index, [clients, quorum, election]) in ports.iter().enumerate() {
+                config.push_str(&format!("server.{}=127.0.0.1:{quorum}:{election}", index + 1));
+                if self.names_clients {
+                    config.push_str(&format!(":participant;127.0.0.1:{clients}"));
+                }
+                config.push('\n');
             }
             fs::write(data_dir.join("myid"), (index + 1).to_string())?;
         }

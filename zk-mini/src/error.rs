@@ -83,6 +83,14 @@ pub enum Error {
         /// Maximum number.
         max: usize,
     },
+    /// Observers need servers to observe; see [`Builder::observers`](crate::Builder::observers).
+    #[error("{observers} observers beside {others} servers: there must be 2 servers or more that vote")]
+    Observers {
+        /// Number of observers.
+        observers: usize,
+        /// Number of the other servers.
+        others: usize,
+    },
     /// There are not enough ports behind that of the first server.
     #[error("{count} servers need as many ports from {first} on: choose a lower one, or 0 for free ports")]
     NoPortsLeft {

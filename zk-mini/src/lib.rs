@@ -43,7 +43,7 @@
 //! | speak TLS, and know clients by their certificates | `Builder::tls`, with the cargo feature `tls` |
 //! | write nodes without a session | [`Handle::create`], [`Handle::set`], [`Handle::delete`] |
 //! | restart, go down and come back, reset, be as new for the next test | [`Handle::restart`], [`Handle::take_down`], [`Handle::reset`], [`Handle::reset_all`] |
-//! | break a simulated ensemble: stop, partition and delay its servers, elect a leader, lose the quorum | [`Builder::servers`], [`Server`], [`Handle::lose_quorum`] |
+//! | break a simulated ensemble: stop, partition and delay its servers, elect a leader, lose the quorum, change its members | [`Builder::servers`], [`Server`], [`Handle::lose_quorum`], [`Builder::reconfig_enabled`] |
 //! | take and restore snapshots | [`Handle::snapshot`], [`Snapshot`] |
 //! | read the files of a data directory | [`storage`] |
 //! | test against the bare state machine | [`core`] |
@@ -203,6 +203,7 @@
 //! | a write below a quota whose `zookeeper_stats` is longer than 1,024 bytes | all of it is parsed and rewritten | as garbage: it stays |
 //! | a character beyond U+FFFF in `sync` or in an ACL | replied as six bytes that are not UTF-8 | UTF-8 |
 //! | a `multiRead` of more than 48 MiB, which a request of a few kilobytes can ask for | out of memory | code -5 |
+//! | a `reconfig` with groups or weights | votes are counted by them | "unimplemented" |
 //! | a transaction that is too long to be read back, such as a multi with long ACLs | acknowledged, and the server never starts again | code -5, takes a zxid |
 //! | more identities, watches or ACL entries than the limits above | out of memory | -115, -125, -114 |
 //!

@@ -152,6 +152,7 @@ impl World {
                 Output::Persist(_)
                 | Output::Note(_)
                 | Output::Audit(_)
+                | Output::Listen { .. }
                 | Output::Pause { .. }
                 | Output::Resume { .. }
                 | Output::Close { .. } => {}

@@ -8,6 +8,7 @@ mod harness;
 mod locks;
 mod persistent_watch;
 mod read_only;
+mod reconfig;
 mod secured;
 mod services;
 mod session;

@@ -193,7 +193,7 @@ async fn serve(
     };
     let shut_down = Arc::new(Notify::new());
     let access = access.map(|access| access.on_shutdown(&shut_down));
-    let start = Start { servers, tls, loading, access, keys: file.http };
+    let start = Start { servers, observers: args.servers.observers(), tls, loading, access, keys: file.http };
     let Started { zk, servers, tls, http } = start.server(builder).await?;
     let ready = Ready { servers, tls, compat: zk.status().compat, http };
     let _pid_file = match herald.announce(&ready) {

@@ -14,23 +14,32 @@ pub(crate) struct ServersArgs {
     /// Each has a port, and a line that says that it is ready, in order.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99), verbatim_doc_comment)]
     servers: Option<u16>,
+
+    /// Number of observers beside the servers: they have no vote, and the last ports
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=97), default_value_t = 0,
+        requires = "servers", verbatim_doc_comment)]
+    observers: u16,
 }
 
 /// Addresses that do not fit the number of servers.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ServersError {
     #[error(
-        "--servers {servers} takes one {option}, after whose port the others get theirs, or {servers} of them; \
-         there are {given}"
+        "{servers} servers take one {option}, after whose port the others get theirs, or {servers} of them; there are {given}"
     )]
     Addresses { servers: usize, option: &'static str, given: usize },
-    #[error(
-        "--servers {servers} needs as many ports from {first} on: choose a lower port, or 0 for free ones"
-    )]
+    #[error("{servers} servers need as many ports from {first} on: choose a lower port, or 0 for free ones")]
     NoPortsLeft { servers: usize, first: SocketAddr },
+    #[error("--observers needs --servers 2 or more, which vote")]
+    Observers,
 }
 
 impl ServersArgs {
+    /// Returns the number of observers, which are the last servers.
+    pub(crate) fn observers(self) -> usize {
+        self.observers.into()
+    }
+
     /// Returns the addresses of each server. `listens` has those of each time that `option` was given. Without a number of
     /// servers all are those of one.
     pub(crate) fn spread(
@@ -38,7 +47,11 @@ impl ServersArgs {
         option: &'static str,
         listens: Vec<Vec<SocketAddr>>,
     ) -> Result<Vec<Vec<SocketAddr>>, ServersError> {
-        let servers = usize::from(self.servers.unwrap_or(1));
+        let voters = usize::from(self.servers.unwrap_or(1));
+        if voters < 2 && self.observers > 0 {
+            return Err(ServersError::Observers);
+        }
+        let servers = voters + self.observers();
         if servers == 1 {
             return Ok(vec![listens.into_iter().flatten().collect()]);
         }

@@ -186,7 +186,7 @@ settings! {
     private_sessions: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         [], switch, Builder::private_sessions;
 
-    /// Answer reconfig with "unimplemented", not "disabled"
+    /// Let clients change the members of an ensemble by reconfig; a single server has none to change
     reconfig_enabled: bool, (value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true"),
         ["reconfigEnabled"], switch, Builder::reconfig_enabled;
 }

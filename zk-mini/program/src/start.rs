@@ -17,6 +17,8 @@ use crate::zoo_http::HttpKeys;
 pub(crate) struct Start {
     /// Addresses of each server; none of a server for TLS only.
     pub(crate) servers: Vec<Vec<SocketAddr>>,
+    /// Number of observers, which are the last servers.
+    pub(crate) observers: usize,
     pub(crate) tls: TlsPlan,
     pub(crate) loading: Option<Loading>,
     /// `None` if there is to be no HTTP.
@@ -39,9 +41,9 @@ pub(crate) struct Started {
 impl Start {
     /// Starts a server, which has the nodes of the tree before its first client comes.
     pub(crate) async fn server(self, builder: Builder) -> Result<Started, CliError> {
-        let Self { servers, tls, loading, access, keys } = self;
+        let Self { servers, observers, tls, loading, access, keys } = self;
         let tls_addrs = tls.addrs.clone();
-        let mut builder = tls.apply(builder.servers_at(servers.clone()));
+        let mut builder = tls.apply(builder.servers_at(servers.clone()).observers(observers));
         let ports = match access {
             Some(access) => Some(HttpPorts::bind(access, &keys, &servers.concat()).await?),
             None => None,

@@ -60,6 +60,9 @@ pub struct Builder {
     tls: Option<TlsSetup>,
     backlog: i32,
     servers: usize,
+    /// The observers are among these servers.
+    counts_observers: bool,
+    observers: usize,
     time: Time,
     seed: Option<u64>,
     core: Config,
@@ -97,6 +100,8 @@ impl Builder {
             tls: None,
             backlog: -1,
             servers: 1,
+            counts_observers: false,
+            observers: 0,
             time: Time::Real,
             seed: None,
             core: Config { history: HISTORY, ..Config::default() },
@@ -146,16 +151,39 @@ impl Builder {
     /// # }
     /// ```
     pub fn servers(mut self, count: usize) -> Self {
-        self.servers = count;
+        (self.servers, self.counts_observers) = (count, false);
         self.each.clear();
         self
     }
 
-    /// Sets the number of [`servers`](Self::servers), and the addresses that each listens on. Port 0 is a free one, the same on
-    /// all addresses of a server.
+    /// Adds observers to the [`servers`](Self::servers) of an ensemble; none unless set. They have the numbers and the ports
+    /// behind those of the others. An observer serves clients as the others do. It has no vote: it is no part of a majority,
+    /// and never leads.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::{Role, ServerState, ZkMini};
+    ///
+    /// let zk = ZkMini::builder().servers(3).observers(2).start().await?;
+    /// assert_eq!(zk.server(4)?.info().role, Role::Observer);
+    /// zk.server(1)?.stop().await;
+    /// assert_eq!(zk.server(4)?.info().state, ServerState::Running);
+    /// zk.server(2)?.stop().await; // one of three votes is left
+    /// assert_eq!(zk.server(4)?.info().state, ServerState::ReadOnly);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn observers(mut self, count: usize) -> Self {
+        self.observers = count;
+        self
+    }
+
+    /// Sets the number of [`servers`](Self::servers), and the addresses that each listens on: those of
+    /// [`observers`](Self::observers) are the last ones. Port 0 is a free one, the same on all addresses of a server.
     pub fn servers_at(mut self, addrs: impl IntoIterator<Item = Vec<SocketAddr>>) -> Self {
         self.each = addrs.into_iter().collect();
-        self.servers = self.each.len();
+        (self.servers, self.counts_observers) = (self.each.len(), true);
         self
     }
 
@@ -283,8 +311,19 @@ impl Builder {
         self
     }
 
-    /// Sets `reconfigEnabled`: a `reconfig` gets the answer of a standalone server that allows it, "unimplemented";
-    /// unless set, "reconfig is disabled".
+    /// Sets `reconfigEnabled`: clients that may write `/zookeeper/config` can change the members of an ensemble of
+    /// [`servers`](Self::servers) by `reconfig`. A single server answers "unimplemented" then, as a standalone ZooKeeper; unless
+    /// set, the answer is "reconfig is disabled".
+    ///
+    /// Servers become observers, lose and regain their votes, and a leader that loses its vote appoints another one, as in a
+    /// real ensemble. A server that is no member goes on without a vote: [stop](crate::Server::stop) it to end it. A member
+    /// with a new number is a new server, which has the whole history at once. It listens on the port that the request names
+    /// for clients, on a loopback address that it names, or else on the address of the first server; port 0 is a free one. If
+    /// it cannot have the port, it is stopped. An existing server moves to another port that a request names. Ports for other servers are only names. An
+    /// ensemble has had at most 99 servers; [`Handle::reset_all`](crate::Handle::reset_all) brings back those that it began
+    /// with.
+    ///
+    /// Not simulated: votes with groups and weights, which a request for them is told by "unimplemented". No reconfiguration is ever in progress.
     pub fn reconfig_enabled(mut self, enabled: bool) -> Self {
         self.core.reconfig_enabled = enabled;
         self

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use zk_wire::{Millis, Zxid};
 
 use crate::builder::{Builder, Time};
-use crate::core::{Config, Core, SessionSecret};
+use crate::core::{Config, Core, ServerSetup, SessionSecret};
 use crate::error::Error;
 use crate::report::figures::Configuration;
 use crate::server::ZkMini;
@@ -16,6 +16,9 @@ use crate::shell::journal::Journal;
 use crate::shell::listener::Listener;
 use crate::shell::runtime::Runtime;
 use crate::storage::Store;
+
+/// Minimum number of servers that are no observers, if there are observers.
+const MIN_VOTERS: usize = 2;
 
 /// Maximum number of servers of an ensemble. Each has a copy of the tree.
 const MAX_SERVERS: usize = 99;
@@ -55,6 +58,7 @@ impl Builder {
         }
         #[cfg(feature = "tls")]
         self.prepare_tls()?;
+        let count = self.count()?;
         let (plain, for_tls) =
             (self.addrs(&self.listen, &self.each)?, self.addrs(&self.listen_tls, &self.each_tls)?);
         let listener = match (&plain[..], &for_tls[..]) {
@@ -78,8 +82,11 @@ impl Builder {
                 (Core::new(Config { transactions: false, begin_after, session_secret, ..self.core }), None)
             }
         };
-        if self.servers > 1 {
-            core.form_ensemble(self.servers);
+        if count > 1 {
+            let addr = |server| listener.as_ref().and_then(|listener| listener.addr_of(server));
+            let setup =
+                |server| ServerSetup { addr: addr(server), is_observer: server >= count - self.observers };
+            core.form_ensemble(clock.now(), &(0..count).map(setup).collect::<Vec<_>>());
         }
         let configuration = Configuration {
             compat,
@@ -92,7 +99,7 @@ impl Builder {
         };
         let files = store.as_ref().map(Store::files);
         match &listener {
-            Some(listener) => log!(INFO, addrs = ?listener.addrs, "serving"),
+            Some(listener) => log!(INFO, addrs = ?listener.addrs(), "serving"),
             None => log!(INFO, "serving in this process only"),
         }
         if store.is_none() {
@@ -128,13 +135,26 @@ impl Builder {
         [&self.listen, &self.listen_tls].into_iter().chain(each).any(|addrs| !addrs.is_empty())
     }
 
-    /// Returns the addresses of each server, from those of the first one unless they are given for each; none for servers in
-    /// memory.
-    fn addrs(&self, first: &[SocketAddr], each: &[Vec<SocketAddr>]) -> Result<Vec<Vec<SocketAddr>>, Error> {
-        let count = self.servers;
+    /// Returns the number of servers, with observers.
+    fn count(&self) -> Result<usize, Error> {
+        let further = if self.counts_observers { 0 } else { self.observers };
+        let count = self.servers.saturating_add(further);
         if !(1..=MAX_SERVERS).contains(&count) {
             return Err(Error::ServerCount { count, max: MAX_SERVERS });
         }
+        if self.observers > 0 && count.saturating_sub(self.observers) < MIN_VOTERS {
+            return Err(Error::Observers {
+                observers: self.observers,
+                others: count.saturating_sub(self.observers),
+            });
+        }
+        Ok(count)
+    }
+
+    /// Returns the addresses of each server, from those of the first one unless they are given for each; none for servers in
+    /// memory.
+    fn addrs(&self, first: &[SocketAddr], each: &[Vec<SocketAddr>]) -> Result<Vec<Vec<SocketAddr>>, Error> {
+        let count = self.count()?;
         if first.is_empty() || !each.is_empty() {
             return Ok(each.to_vec());
         }

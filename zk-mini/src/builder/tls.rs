@@ -69,7 +69,7 @@ impl Builder {
     /// Checks that what needs a certificate has one.
     pub(super) fn prepare_tls(&mut self) -> Result<(), Error> {
         self.core.x509 = self.tls.is_some();
-        let (servers, given) = (self.servers, self.each_tls.len());
+        let (servers, given) = (self.count()?, self.each_tls.len());
         if given > servers {
             return Err(Error::TlsAddresses { servers, given });
         }

@@ -80,6 +80,8 @@ impl Core {
         self.unlisted = self.last_zxid;
         self.reaper = Reaper::new(next_multiple(now.mono, self.config.container_check_interval));
         self.listing = Listing::default();
+        // Members are those of the servers, not of the state that they have.
+        self.show_members();
         self.record_replacement(&next, why);
         self.refresh_servers();
         next

@@ -1,5 +1,7 @@
 //! Inputs and outputs of the core.
 
+use std::net::SocketAddr;
+
 use ::core::net::{IpAddr, Ipv4Addr};
 use bytes::Bytes;
 use zk_wire::{Millis, SessionId, UnixMillis, Zxid};
@@ -123,6 +125,15 @@ pub enum Output {
     /// Make the transaction durable before any later output is performed. Emitted only if
     /// [`Config::transactions`](super::Config::transactions) is set.
     Persist(Txn),
+    /// Let a server of an ensemble listen at an address that a `reconfig` has given it.
+    Listen {
+        /// Index of the server.
+        server: usize,
+        /// Address; unspecified if the request has a name, and port 0 if it has no port.
+        addr: SocketAddr,
+        /// It has just joined, and is stopped: [`start`](super::Core::start_server) it when it listens.
+        is_new: bool,
+    },
     /// Count an expired session. The core has ended it already.
     Expired {
         /// Id of the session.

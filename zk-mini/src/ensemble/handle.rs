@@ -28,16 +28,14 @@ impl Handle {
         self.engine.look(|state| state.core.servers())
     }
 
-    /// Returns one server, counted from 1.
+    /// Returns one server by its number: from 1 for those that the ensemble began with, and as `reconfig` has named it for one
+    /// that has joined.
     ///
     /// # Errors
     /// [`Unable::NoSuchServer`]
     pub fn server(&self, number: usize) -> Result<Server, Unable> {
-        let count = self.engine.look(|state| state.core.server_count());
-        match number.checked_sub(1).filter(|server| *server < count) {
-            Some(server) => Ok(Server::new(self.clone(), server)),
-            None => Err(Unable::NoSuchServer { server: number, count }),
-        }
+        let server = self.engine.look(|state| state.core.find_server(number))?;
+        Ok(Server::new(self.clone(), number, server))
     }
 
     /// Returns the number of the server that this handle shows, from 1; `None` if it shows the whole, as all handles do but those
@@ -102,8 +100,13 @@ impl Handle {
             let stopped: Vec<_> = (0..count).filter(|server| core.is_server_stopped(*server)).collect();
             core.heal_ensemble(now);
             stopped.into_iter().for_each(|server| core.stop_server(now, server));
+            core.server_count()
         };
-        self.engine.change(healed);
+        if let Some((count, _)) = self.engine.change(healed)
+            && let Some(listener) = self.engine.setup.listener.as_ref().filter(|_| count > 0)
+        {
+            listener.forget_servers_from(count);
+        }
         self.handle_arrived().await;
     }
 }

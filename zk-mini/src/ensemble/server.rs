@@ -38,26 +38,27 @@ use crate::shell::connector::{self, Connector};
 #[derive(Clone, Debug)]
 pub struct Server {
     handle: Handle,
-    /// From 0.
+    number: usize,
+    /// From 0, in the order of the ensemble.
     server: usize,
 }
 
 impl Server {
-    pub(crate) fn new(handle: Handle, server: usize) -> Self {
-        Self { handle, server }
+    pub(crate) fn new(handle: Handle, number: usize, server: usize) -> Self {
+        Self { handle, number, server }
     }
 
-    /// Returns the number of the server, from 1.
+    /// Returns the number of the server.
     #[must_use]
     pub fn number(&self) -> usize {
-        self.server + 1
+        self.number
     }
 
     /// Returns the state of the server.
     #[must_use]
     pub fn info(&self) -> ServerInfo {
         let info = self.handle.engine.look(|state| state.core.servers().get(self.server).copied());
-        // An ensemble never loses a server.
+        // It had joined, and was dismissed by a reset.
         info.unwrap_or(ServerInfo {
             server: self.number(),
             role: Role::Looking,

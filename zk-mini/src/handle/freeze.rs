@@ -193,7 +193,7 @@ impl Handle {
     }
 
     fn listener(&self, addr: SocketAddr) -> Result<Part, NotListening> {
-        let listens = || self.engine.setup.addrs().to_vec();
+        let listens = || self.engine.setup.addrs();
         self.listener_at(addr).map(Part::Listener).ok_or_else(|| NotListening { addr, listens: listens() })
     }
 }

@@ -33,7 +33,7 @@ pub(crate) async fn accept(listener: Arc<Listener>, engine: Arc<Engine>) {
             // Usually too many open files, which takes time to change.
             Err(error) => {
                 if failures.should_log(true) {
-                    log!(WARN, %error, addr = %listener.addrs[0], "cannot accept; trying again");
+                    log!(WARN, %error, addr = ?listener.addrs().first(), "cannot accept; trying again");
                 }
                 engine.runtime.sleep(PAUSE).await;
             }
@@ -90,7 +90,7 @@ async fn serve_if_http(
     engine: Arc<Engine>,
     refused: Refused,
 ) {
-    let listener = engine.setup.addrs().get(listener).copied();
+    let listener = engine.setup.addr(listener);
     let served = turned_away::serve_if_http(&engine, stream, BytesMut::new(), (Some(remote), listener));
     if served.await.is_err() {
         engine.reject(remote, refused);

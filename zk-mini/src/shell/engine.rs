@@ -97,8 +97,13 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// Returns the addresses that the server listens on.
-    pub(crate) fn addrs(&self) -> &[SocketAddr] {
-        self.listener.as_ref().map_or(&[], |listener| &listener.addrs)
+    pub(crate) fn addrs(&self) -> Vec<SocketAddr> {
+        self.listener.as_ref().map_or_else(Vec::new, |listener| listener.addrs())
+    }
+
+    /// Returns the address of a listening socket.
+    pub(crate) fn addr(&self, socket: usize) -> Option<SocketAddr> {
+        self.listener.as_ref()?.addr(socket)
     }
 
     /// Returns what a listening address takes; `None` is this process.
@@ -220,7 +225,7 @@ impl Engine {
             let server = listener.filter(|_| state.core.server_count() > 0);
             let socket = if let Came::ToSocket(socket) = came { Some(socket) } else { None };
             let security = self.setup.security(socket);
-            let listener = socket.and_then(|socket| self.setup.addrs().get(socket)).copied();
+            let listener = socket.and_then(|socket| self.setup.addr(socket));
             Ok(ConnectionGuard { engine: Arc::clone(self), id, outbox, remote, listener, security, server })
         })
     }
@@ -419,7 +424,7 @@ impl Engine {
     /// Returns the server of an ensemble that listens at an address.
     pub(crate) fn server_at(&self, addr: Option<SocketAddr>) -> Option<usize> {
         let listener = self.setup.listener.as_ref()?;
-        let socket = listener.addrs.iter().position(|listens| Some(*listens) == addr)?;
+        let socket = listener.addrs().into_iter().position(|listens| Some(listens) == addr)?;
         listener.server_of(socket).filter(|_| self.look(|state| state.core.server_count() > 0))
     }
 
@@ -437,8 +442,10 @@ impl Engine {
         // Declared before the lock, so that a panic, too, frees the lock before it wakes tasks.
         let mut wakers = Wakers::default();
         let mut state = self.lock();
-        let mut turn = Turn { now: state.clock.now(), limits: &self.limits, wakers: &mut wakers };
+        let mut turn =
+            Turn { now: state.clock.now(), limits: &self.limits, wakers: &mut wakers, listens: Vec::new() };
         let result = work(&mut state, &mut turn);
+        let listens = turn.listens;
         let deadline = state.poll_deadline();
         // The timer sleeps while the clock is held.
         let deadline_nearer = !state.clock.is_held()
@@ -464,6 +471,10 @@ impl Engine {
             self.deadline_nearer.notify_one();
         }
         self.changes.tell();
+        // Before those are woken who are told of it.
+        if !listens.is_empty() {
+            self.listen_for(listens);
+        }
         drop(wakers);
         lines.iter().for_each(Line::log);
         result

@@ -23,12 +23,6 @@ const TRIES: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Listener {
     sockets: Mutex<Sockets>,
-    /// Addresses of the sockets. Users are shown the first one.
-    pub(crate) addrs: Vec<SocketAddr>,
-    /// Server of each socket, in the same order.
-    servers: Vec<usize>,
-    /// Number of addresses before those that are for TLS only.
-    plain: usize,
     pub(crate) barrier: AcceptBarrier,
     backlog: i32,
 }
@@ -36,13 +30,26 @@ pub(crate) struct Listener {
 #[derive(Debug)]
 struct Sockets {
     sockets: Vec<ListenSocket>,
+    /// They are closed for good.
+    is_closed: bool,
     /// Index of the socket that is polled first. It rotates, so that no socket starves another.
     next: usize,
 }
 
 /// Socket at one address.
 #[derive(Debug)]
-enum ListenSocket {
+struct ListenSocket {
+    /// Address of the socket.
+    addr: SocketAddr,
+    /// Server that it belongs to.
+    server: usize,
+    /// It is for TLS only.
+    for_tls: bool,
+    state: SocketState,
+}
+
+#[derive(Debug)]
+enum SocketState {
     Open(TcpListener),
     /// The server is down: the socket keeps the port, if it could be had, and does not listen.
     Held(Option<Socket>),
@@ -74,39 +81,41 @@ impl Listener {
     /// Returns true if the address of this index is for TLS only.
     #[cfg(feature = "tls")]
     pub(crate) fn is_for_tls(&self, index: usize) -> bool {
-        index >= self.plain
+        self.lock().sockets.get(index).is_some_and(|socket| socket.for_tls)
+    }
+
+    /// Returns the addresses of the sockets. Users are shown the first one.
+    pub(crate) fn addrs(&self) -> Vec<SocketAddr> {
+        self.lock().sockets.iter().map(|socket| socket.addr).collect()
     }
 
     /// Returns the first address, and the first one that is for TLS only.
     pub(crate) fn firsts(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
-        let (plain, for_tls) = self.addrs.split_at(self.plain);
-        (plain.first().copied(), for_tls.first().copied())
+        let sockets = &self.lock().sockets;
+        let first = |for_tls| {
+            let mut of_kind = sockets.iter().filter(|socket| socket.for_tls == for_tls);
+            of_kind.next().map(|socket| socket.addr)
+        };
+        (first(false), first(true))
     }
 
     /// Closes the sockets: the port is free when this returns.
     pub(crate) fn close(&self) {
-        self.lock().sockets.clear();
+        let mut sockets = self.lock();
+        sockets.is_closed = true;
+        sockets.sockets.iter_mut().for_each(|socket| socket.state = SocketState::Held(None));
+        drop(sockets);
         self.barrier.close();
     }
 
     /// Refuses connections, and keeps the ports.
     pub(crate) fn take_down(&self) {
-        (0..self.addrs.len()).for_each(|at| self.take_down_at(at));
+        self.lock().take_down(|_| true);
     }
 
     /// Refuses connections to a server, and keeps its ports.
     pub(crate) fn take_down_server(&self, server: usize) {
-        self.of(server).for_each(|at| self.take_down_at(at));
-    }
-
-    fn take_down_at(&self, at: usize) {
-        // There are none if they were closed for good.
-        if let Some(socket @ ListenSocket::Open(_)) = self.lock().sockets.get_mut(at) {
-            // The port is free only when the socket is closed.
-            *socket = ListenSocket::Held(None);
-            // A port that somebody took in between is asked for again later.
-            *socket = ListenSocket::Held(hold(self.addrs[at], self.addrs.len() > 1).ok());
-        }
+        self.lock().take_down(|of| of == server);
     }
 
     /// Listens again on the same ports, except for servers that stay down. On an error all are down.
@@ -115,50 +124,82 @@ impl Listener {
         runtime: &Runtime,
         stays_down: impl Fn(usize) -> bool,
     ) -> Result<(), Error> {
-        let mut all = (0..self.addrs.len()).filter(|at| !stays_down(self.servers[*at]));
-        all.try_for_each(|at| self.bring_up_at(at, runtime)).inspect_err(|_| self.take_down())
+        self.bring_up_where(runtime, |server| !stays_down(server)).inspect_err(|_| self.take_down())
     }
 
     /// Listens again on the ports of a server. On an error it is down.
     pub(crate) fn bring_up_server(&self, server: usize, runtime: &Runtime) -> Result<(), Error> {
-        let listened = self.of(server).try_for_each(|at| self.bring_up_at(at, runtime));
-        listened.inspect_err(|_| self.take_down_server(server))
+        self.bring_up_where(runtime, |of| of == server).inspect_err(|_| self.take_down_server(server))
+    }
+
+    fn bring_up_where(&self, runtime: &Runtime, goes_up: impl Fn(usize) -> bool) -> Result<(), Error> {
+        let up = self.lock().bring_up(runtime, self.backlog, goes_up);
+        self.barrier.wake();
+        up
+    }
+
+    /// Lets a server listen at an address instead of its first one, or makes it its first one. A server that is down stays
+    /// down, with the new address. On an error nothing has changed, but for a server without any address: it has this one, and
+    /// is down.
+    pub(crate) fn move_server(
+        &self,
+        server: usize,
+        addr: SocketAddr,
+        runtime: &Runtime,
+    ) -> Result<(), Error> {
+        let mut sockets = self.lock();
+        if sockets.is_closed {
+            return Ok(());
+        }
+        let present = sockets.sockets.iter().position(|socket| socket.server == server && !socket.for_tls);
+        let bound = runtime.with_drivers(|| bind(addr, true, self.backlog));
+        let bound = bound.map_err(|source| Error::Listen { addr, source });
+        let (state, addr, result) = match bound {
+            Ok((socket, addr)) => (SocketState::Open(socket), addr, Ok(())),
+            Err(error) if present.is_some() => return Err(error),
+            Err(error) => (SocketState::Held(None), addr, Err(error)),
+        };
+        match present {
+            None => sockets.sockets.push(ListenSocket { addr, server, for_tls: false, state }),
+            Some(at) => {
+                let was_open = matches!(sockets.sockets[at].state, SocketState::Open(_));
+                sockets.sockets[at].addr = addr;
+                sockets.sockets[at].state = state;
+                if !was_open {
+                    sockets.take_down(|of| of == server);
+                }
+            }
+        }
+        drop(sockets);
+        self.barrier.wake();
+        result
+    }
+
+    /// Closes the sockets of the servers from this one on, for good. They are the last ones.
+    pub(crate) fn forget_servers_from(&self, server: usize) {
+        self.lock().sockets.retain(|socket| socket.server < server);
     }
 
     /// Returns the server of a socket.
     pub(crate) fn server_of(&self, at: usize) -> Option<usize> {
-        self.servers.get(at).copied()
+        self.lock().sockets.get(at).map(|socket| socket.server)
+    }
+
+    /// Returns the address of a socket.
+    pub(crate) fn addr(&self, at: usize) -> Option<SocketAddr> {
+        self.lock().sockets.get(at).map(|socket| socket.addr)
     }
 
     /// Returns the first address of a server.
     pub(crate) fn addr_of(&self, server: usize) -> Option<SocketAddr> {
-        self.of(server).next().and_then(|at| self.addrs.get(at)).copied()
+        self.lock().sockets.iter().find(|socket| socket.server == server).map(|socket| socket.addr)
     }
 
     /// Returns the first address of a server that is for TLS only.
     #[cfg(feature = "tls")]
     pub(crate) fn tls_addr_of(&self, server: usize) -> Option<SocketAddr> {
-        self.of(server).find(|at| self.is_for_tls(*at)).and_then(|at| self.addrs.get(at)).copied()
-    }
-
-    /// Returns the sockets of a server.
-    fn of(&self, server: usize) -> impl Iterator<Item = usize> {
-        (0..self.servers.len()).filter(move |at| self.servers[*at] == server)
-    }
-
-    fn bring_up_at(&self, at: usize, runtime: &Runtime) -> Result<(), Error> {
-        let mut sockets = self.lock();
-        let Some(ListenSocket::Held(held)) = sockets.sockets.get_mut(at) else { return Ok(()) };
-        let (held, addr) = (held.take(), self.addrs[at]);
-        let listened = runtime.with_drivers(|| {
-            let socket = held.map_or_else(|| hold(addr, self.addrs.len() > 1), Ok)?;
-            listen(socket, self.backlog)
-        });
-        let open = listened.map_err(|source| Error::Listen { addr, source })?;
-        sockets.sockets[at] = ListenSocket::Open(open);
-        drop(sockets);
-        self.barrier.wake();
-        Ok(())
+        let is_meant = |socket: &&ListenSocket| socket.server == server && socket.for_tls;
+        self.lock().sockets.iter().find(is_meant).map(|socket| socket.addr)
     }
 
     /// Accepts a connection; `None` once the sockets are closed for good.
@@ -168,14 +209,14 @@ impl Listener {
 
     fn poll_sockets(&self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Accepted>>> {
         let mut sockets = self.lock();
-        let len = sockets.sockets.len();
-        if len == 0 {
+        if sockets.is_closed {
             return Poll::Ready(None);
         }
+        let len = sockets.sockets.len();
         for _ in 0..len {
             let at = sockets.next % len;
             sockets.next = at + 1;
-            if let ListenSocket::Open(socket) = &sockets.sockets[at]
+            if let SocketState::Open(socket) = &sockets.sockets[at].state
                 && let Poll::Ready(accepted) = socket.poll_accept(cx)
             {
                 let of_address = |(stream, remote)| Accepted { stream, remote, listener: at };
@@ -190,6 +231,42 @@ impl Listener {
     }
 }
 
+impl Sockets {
+    fn take_down(&mut self, goes_down: impl Fn(usize) -> bool) {
+        let beside_others = self.sockets.len() > 1;
+        for socket in self.sockets.iter_mut().filter(|socket| goes_down(socket.server)) {
+            if let SocketState::Open(_) = socket.state {
+                // The port is free only when the socket is closed.
+                socket.state = SocketState::Held(None);
+                // A port that somebody took in between is asked for again later.
+                socket.state = SocketState::Held(hold(socket.addr, beside_others).ok());
+            }
+        }
+    }
+
+    fn bring_up(
+        &mut self,
+        runtime: &Runtime,
+        backlog: i32,
+        goes_up: impl Fn(usize) -> bool,
+    ) -> Result<(), Error> {
+        if self.is_closed {
+            return Ok(());
+        }
+        let beside_others = self.sockets.len() > 1;
+        for socket in self.sockets.iter_mut().filter(|socket| goes_up(socket.server)) {
+            let SocketState::Held(held) = &mut socket.state else { continue };
+            let (held, addr) = (held.take(), socket.addr);
+            let listened = runtime.with_drivers(|| {
+                let socket = held.map_or_else(|| hold(addr, beside_others), Ok)?;
+                listen(socket, backlog)
+            });
+            socket.state = SocketState::Open(listened.map_err(|source| Error::Listen { addr, source })?);
+        }
+        Ok(())
+    }
+}
+
 /// Accepted connection.
 pub(crate) struct Accepted {
     pub(crate) stream: TcpStream,
@@ -199,9 +276,10 @@ pub(crate) struct Accepted {
 }
 
 fn bind_all(plain: &[Vec<SocketAddr>], for_tls: &[Vec<SocketAddr>], backlog: i32) -> Result<Listener, Error> {
-    let (mut sockets, mut addrs, mut of) = (Vec::new(), Vec::new(), Vec::new());
+    let mut sockets = Vec::new();
     let beside_others = plain.iter().chain(for_tls).map(Vec::len).sum::<usize>() > 1;
-    for (server, wishes) in plain.iter().enumerate().chain(for_tls.iter().enumerate()) {
+    let plain = plain.iter().enumerate().map(|wishes| (wishes, false));
+    for ((server, wishes), for_tls) in plain.chain(for_tls.iter().enumerate().map(|wishes| (wishes, true))) {
         let mut shared = 0;
         for wish in wishes {
             let mut addr = *wish;
@@ -213,14 +291,11 @@ fn bind_all(plain: &[Vec<SocketAddr>], for_tls: &[Vec<SocketAddr>], backlog: i32
             if shared == 0 {
                 shared = addr.port();
             }
-            sockets.push(ListenSocket::Open(socket));
-            addrs.push(addr);
-            of.push(server);
+            sockets.push(ListenSocket { addr, server, for_tls, state: SocketState::Open(socket) });
         }
     }
-    let sockets = Mutex::new(Sockets { sockets, next: 0 });
-    let plain = plain.iter().map(Vec::len).sum();
-    Ok(Listener { sockets, addrs, servers: of, plain, barrier: AcceptBarrier::default(), backlog })
+    let sockets = Mutex::new(Sockets { sockets, is_closed: false, next: 0 });
+    Ok(Listener { sockets, barrier: AcceptBarrier::default(), backlog })
 }
 
 /// Binds a socket, and listens.

@@ -217,7 +217,12 @@ mod tests {
 
     fn turn<T>(max_backlog: usize, act: impl FnOnce(&mut Turn<'_>) -> T) -> T {
         let limits = Limits { max_backlog, ..Limits::default() };
-        act(&mut Turn { now: Now::default(), limits: &limits, wakers: &mut Wakers::default() })
+        act(&mut Turn {
+            now: Now::default(),
+            limits: &limits,
+            wakers: &mut Wakers::default(),
+            listens: Vec::new(),
+        })
     }
 
     /// Returns true unless the peer is cut off.

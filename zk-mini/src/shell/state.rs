@@ -12,6 +12,7 @@ use crate::log::is_wanted;
 use crate::shell::clock::Clock;
 use crate::shell::connections::Connections;
 use crate::shell::journal::Journal;
+use crate::shell::newcomers::Listens;
 use crate::shell::turn::Turn;
 use crate::shell::turn_log::{Line, TurnLog};
 use crate::storage::StorageError;
@@ -116,6 +117,7 @@ impl ServerState {
             | Output::Expired { .. }
             | Output::Note(_)
             | Output::Audit(_)
+            | Output::Listen { .. }
             | Output::Close { .. } => None,
         };
         let output = journal.hold(output);
@@ -136,6 +138,7 @@ impl ServerState {
                 self.connections.stats.sessions_expired += 1;
                 self.log.push(turn.now.mono, Line::Expired(session));
             }
+            Output::Listen { server, addr, is_new } => turn.listens.push(Listens { server, addr, is_new }),
             Output::Audit(record) => {
                 if let Some(AuditSink(write)) = &self.audit {
                     write(&record);

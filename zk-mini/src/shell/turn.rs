@@ -4,6 +4,7 @@ use std::task::Waker;
 
 use crate::core::Now;
 use crate::shell::limits::Limits;
+use crate::shell::newcomers::Listens;
 
 /// Context of one turn with the state, from lock to unlock. All work under the lock gets it.
 #[derive(Debug)]
@@ -13,6 +14,8 @@ pub(crate) struct Turn<'a> {
     pub(crate) limits: &'a Limits,
     /// Tasks to wake when the lock is free again.
     pub(crate) wakers: &'a mut Wakers,
+    /// Servers of an ensemble that get an address when the lock is free again.
+    pub(crate) listens: Vec<Listens>,
 }
 
 /// Tasks to wake. Dropping it wakes them, even if a panic drops it: other tasks must not wait for ever.

@@ -1,9 +1,12 @@
 //! Driver of a core: a clock, any number of connections, and everything they receive, in order.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use bytes::{Bytes, BytesMut};
-use zk_mini::core::{AuditRecord, Change, Compat, Config, ConnId, Core, Input, Note, Now, Output, Peer, Txn};
+use zk_mini::core::{
+    AuditRecord, Change, Compat, Config, ConnId, Core, Input, Note, Now, Output, Peer, ServerSetup, Txn,
+};
 use zk_wire::*;
 
 /// Message that a connection received.
@@ -35,6 +38,8 @@ pub(crate) struct Driver {
     pub(crate) audited: Vec<AuditRecord>,
     /// Notes for the log.
     pub(crate) notes: Vec<Note>,
+    /// Addresses that servers of an ensemble were given.
+    pub(crate) listens: Vec<(usize, SocketAddr)>,
     /// Connections whose input is to wait.
     pub(crate) paused: BTreeSet<ConnId>,
     heard: BTreeMap<ConnId, Vec<Heard>>,
@@ -64,6 +69,7 @@ impl Driver {
             expired: Vec::new(),
             audited: Vec::new(),
             notes: Vec::new(),
+            listens: Vec::new(),
             paused: BTreeSet::new(),
             heard: BTreeMap::new(),
             servers: 0,
@@ -74,8 +80,13 @@ impl Driver {
 
     /// Returns the driver of an ensemble.
     pub(crate) fn ensemble(config: Config, servers: u64) -> Self {
-        let mut t = Self { servers, ..Self::with(config) };
-        t.core.form_ensemble(usize::try_from(servers).expect("a few"));
+        let setups = vec![ServerSetup::default(); usize::try_from(servers).expect("a few")];
+        Self::ensemble_of(config, &setups)
+    }
+
+    pub(crate) fn ensemble_of(config: Config, servers: &[ServerSetup]) -> Self {
+        let mut t = Self { servers: servers.len() as u64, ..Self::with(config) };
+        t.core.form_ensemble(t.now, servers);
         t
     }
 
@@ -285,6 +296,12 @@ impl Driver {
                 Output::Expired { session } => {
                     self.ends.push((self.now.mono, session, None));
                     self.expired.push(session);
+                }
+                Output::Listen { server, addr, is_new } => {
+                    self.listens.push((server, addr));
+                    if is_new {
+                        self.core.start_server(self.now, server);
+                    }
                 }
                 Output::Note(note) => self.notes.push(note),
                 Output::Audit(record) => self.audited.push(*record),

@@ -403,7 +403,7 @@ fn a_read_only_session_can_be_closed() {
 fn what_cannot_be_done_to_a_server_says_why() {
     let mut t = three();
     assert_eq!(t.core.lag_server(2, Lag::Transactions(1)), Err(Unable::Leads { server: 3 }));
-    assert_eq!(t.core.check_server(3), Err(Unable::NoSuchServer { server: 4, count: 3 }));
+    assert_eq!(t.core.find_server(4), Err(Unable::NoSuchServer { server: 4, count: 3 }));
     t.core.stop_server(t.now, 0);
     t.drain();
     let error = t.core.elect_server(t.now, 0).unwrap_err();
@@ -411,7 +411,7 @@ fn what_cannot_be_done_to_a_server_says_why() {
         error.to_string(),
         "server 1 cannot lead: it is stopped or partitioned, or the quorum is lost"
     );
-    assert!(Driver::new().core.check_server(0).unwrap_err().to_string().contains("a single server"));
+    assert!(Driver::new().core.find_server(1).unwrap_err().to_string().contains("a single server"));
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod notes;
 mod past;
 mod quota;
 mod reads;
+mod reconfig;
 mod restore;
 mod sasl;
 #[allow(dead_code, reason = "the tests of whole servers use the rest")]

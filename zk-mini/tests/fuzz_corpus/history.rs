@@ -220,6 +220,7 @@ impl History {
                 Output::Expired { .. }
                 | Output::Note(_)
                 | Output::Audit(_)
+                | Output::Listen { .. }
                 | Output::Pause { .. }
                 | Output::Resume { .. } => {}
                 Output::Close { conn } => assert!(self.open.remove(&conn), "a connection is closed once"),

@@ -29,6 +29,7 @@ mod on_demand;
 mod plain;
 mod power;
 mod raw;
+mod reconfig;
 mod recovery;
 mod restarts;
 #[allow(dead_code, reason = "the tests of the core use the rest")]

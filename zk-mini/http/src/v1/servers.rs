@@ -26,12 +26,12 @@ pub(super) fn routes() -> OpenApiRouter {
 /// Server of an ensemble.
 #[derive(Serialize, ToSchema)]
 struct ServerBody {
-    /// Number of the server, from 1.
+    /// Number of the server: from 1 for those that the ensemble began with.
     server: usize,
     /// Address of the server; null if it has no port.
     #[schema(example = "127.0.0.1:2181")]
     address: Option<String>,
-    /// `leader`, `follower`, or `looking` if it knows no leader.
+    /// `leader`, `follower`, `observer`, or `looking` if it knows no leader.
     role: &'static str,
     /// `running`, `read-only` (there is no quorum), `frozen`, `partitioned` or `stopped`.
     state: &'static str,
@@ -98,6 +98,7 @@ impl ServerBody {
             role: match info.role {
                 Role::Leader => "leader",
                 Role::Follower => "follower",
+                Role::Observer => "observer",
                 Role::Looking => "looking",
             },
             state: match info.state {

@@ -124,7 +124,14 @@ async fn exec(
     let servers = args.servers.spread("--listen", vec![Host::Loopback.addrs(0).await?])?;
     let access = access.map(|access| access.refuse_shutdown(NO_SHUTDOWN));
     let tls = TlsPlan::default();
-    let start = Start { servers, tls, loading, access, keys: HttpKeys::default() };
+    let start = Start {
+        servers,
+        observers: args.servers.observers(),
+        tls,
+        loading,
+        access,
+        keys: HttpKeys::default(),
+    };
     let audit = args.disk.open_audit_log()?;
     let mut builder = sasl.apply(args.disk.apply(args.settings.apply(ZkMini::builder())));
     if let Some(audit) = audit {

@@ -28,6 +28,15 @@ fn each_server_has_a_ready_line_and_a_port_in_order() {
 }
 
 #[test]
+fn observers_are_the_last_servers() {
+    let zk = Program::start(&["serve", "--servers=2", "--observers=1", "--port", "0"]);
+    let modes = [zk.address(), zk.address(), zk.address()].map(|address| ask(&address, "srvr"));
+    for (srvr, mode) in modes.iter().zip(["follower", "leader", "observer"]) {
+        assert!(srvr.contains(&format!("Mode: {mode}\n")), "{srvr}");
+    }
+}
+
+#[test]
 fn the_lines_of_json_have_the_addresses_and_the_url_of_each_server() {
     let zk = Program::start(&["serve", "--servers=2", "--listen", "127.0.0.1:0", "--ready", "json"]);
     for _ in 0..2 {
@@ -101,6 +110,12 @@ fn addresses_that_do_not_fit_are_bad_options() {
         (&["--servers", "2", "--listen", "127.0.0.1:65535"], "choose a lower port"),
         (&["--servers", "0"], "1..=99"),
         (&["--servers", "100"], "1..=99"),
+        (&["--servers", "1", "--observers", "1"], "needs --servers 2 or more"),
+        (&["--observers", "1"], "--servers"),
+        (
+            &["--servers", "2", "--observers", "1", "--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"],
+            "3 servers take",
+        ),
     ] {
         let (status, stderr) = Program::start(&[&["serve"], args].concat()).end();
         assert_eq!(status.code(), Some(2), "{stderr}");

@@ -15,8 +15,13 @@ pub enum Unable {
     NoSuchServer {
         /// Number that was asked for, from 1.
         server: usize,
-        /// Number of servers.
+        /// Number of servers that the ensemble began with.
         count: usize,
+    },
+    /// An observer does not lead, nor does a server that is no member.
+    HasNoVote {
+        /// Number of the server.
+        server: usize,
     },
     /// A leader does not lag.
     Leads {
@@ -40,7 +45,16 @@ impl std::fmt::Display for Unable {
                 )
             }
             Self::NoSuchServer { server, count } => {
-                write!(f, "no server {server}: the ensemble has servers 1 to {count}")
+                write!(
+                    f,
+                    "no server {server}: the ensemble has servers 1 to {count}, and those that have joined it by reconfig"
+                )
+            }
+            Self::HasNoVote { server } => {
+                write!(
+                    f,
+                    "server {server} cannot lead: it is an observer, or no member of the ensemble; `reconfig` gives it a vote"
+                )
             }
             Self::Leads { server } => {
                 write!(f, "server {server} leads, and a leader does not lag: let another server lead first")
@@ -62,17 +76,14 @@ impl Core {
         self.ensemble.as_ref().map_or(0, |ensemble| ensemble.servers.len())
     }
 
-    /// Fails if there is no such server.
+    /// Returns the place of a server by its number.
     ///
     /// # Errors
     /// [`Unable::NoSuchServer`]
-    pub fn check_server(&self, server: usize) -> Result<(), Unable> {
-        let count = self.server_count();
-        if server < count {
-            Ok(())
-        } else {
-            Err(Unable::NoSuchServer { server: server.saturating_add(1), count })
-        }
+    pub fn find_server(&self, number: usize) -> Result<usize, Unable> {
+        let count = self.ensemble.as_ref().map_or(0, |ensemble| ensemble.began.len());
+        let at = self.ensemble.as_ref().and_then(|ensemble| ensemble.at(number));
+        at.ok_or(Unable::NoSuchServer { server: number, count })
     }
 
     /// Stops a server: its connections are closed. The owner of the core refuses new ones. The leader's place goes to another
@@ -133,7 +144,7 @@ impl Core {
     /// [`Unable::Leads`]
     pub fn lag_server(&mut self, server: usize, lag: Lag) -> Result<(), Unable> {
         if self.is_leader(server) && lag != Lag::None {
-            return Err(Unable::Leads { server: server + 1 });
+            return Err(Unable::Leads { server: self.number_of(server) });
         }
         self.set(server, |state| state.lag = lag);
         Ok(())
@@ -142,10 +153,14 @@ impl Core {
     /// Lets a server lead, in a new epoch, also if it leads already. All connections are closed. It does not lag any more.
     ///
     /// # Errors
-    /// [`Unable::TakesNoPart`]
+    /// [`Unable::TakesNoPart`], [`Unable::HasNoVote`]
     pub fn elect_server(&mut self, now: Now, server: usize) -> Result<(), Unable> {
+        let number = self.number_of(server);
         if !self.ensemble.as_ref().is_some_and(|ensemble| ensemble.follows(server)) {
-            return Err(Unable::TakesNoPart { server: server + 1 });
+            return Err(Unable::TakesNoPart { server: number });
+        }
+        if !self.ensemble.as_ref().is_some_and(|ensemble| ensemble.votes(server)) {
+            return Err(Unable::HasNoVote { server: number });
         }
         self.elect(now, server);
         Ok(())
@@ -159,7 +174,7 @@ impl Core {
         self.settle_quorum(now);
     }
 
-    /// Undoes everything that was done to the servers.
+    /// Undoes everything that was done to the servers. Those that have joined since the ensemble began are gone.
     pub fn heal_ensemble(&mut self, now: Now) {
         for server in 0..self.server_count() {
             self.set(server, |state| state.lag = Lag::None);
@@ -168,6 +183,7 @@ impl Core {
             self.thaw_server(now, server);
         }
         self.set_quorum_lost(now, false);
+        self.restore_members(now);
     }
 
     /// Returns `true` if a server refuses connections.
@@ -188,6 +204,12 @@ impl Core {
         Some(server)
     }
 
+    /// Returns the number of a server.
+    fn number_of(&self, server: usize) -> usize {
+        let ensemble = self.ensemble.as_ref();
+        ensemble.and_then(|ensemble| ensemble.servers.get(server)).map_or(0, |server| server.number)
+    }
+
     pub(super) fn is_leader(&self, server: usize) -> bool {
         self.ensemble.as_ref().is_some_and(|ensemble| ensemble.leader == Some(server))
     }
@@ -201,6 +223,7 @@ impl Core {
 
     /// Gives each server that takes part the state of the leader. There are no connections.
     pub(crate) fn refresh_servers(&mut self) {
+        self.show_members();
         for server in 0..self.server_count() {
             if self.is_set(server, super::Server::takes_part) {
                 self.refresh(server);
@@ -234,14 +257,13 @@ impl Core {
     }
 
     /// Elects a leader, or gives up, as the number of servers that take part demands.
-    fn settle_quorum(&mut self, now: Now) {
+    pub(super) fn settle_quorum(&mut self, now: Now) {
         let Some(ensemble) = &self.ensemble else { return };
-        let taking_part = |server: &usize| ensemble.servers[*server].takes_part();
-        let count = ensemble.servers.len();
-        let has_quorum = !ensemble.is_quorum_lost && (0..count).filter(taking_part).count() > count / 2;
-        let leads = ensemble.leader.is_some_and(|leader| taking_part(&leader));
+        let voting = ensemble.voting();
+        let has_quorum = !ensemble.is_quorum_lost && voting.len() > ensemble.members.voters() / 2;
+        let leads = ensemble.leader.is_some_and(|leader| ensemble.votes(leader));
         // The highest number wins, as in a real ensemble whose servers know the same.
-        let next = (0..count).rfind(taking_part).filter(|_| has_quorum);
+        let next = voting.into_values().next_back().filter(|_| has_quorum);
         match next {
             Some(_) if leads => {}
             Some(next) => self.elect(now, next),
@@ -260,7 +282,7 @@ impl Core {
     }
 
     /// Lets a server lead: all clients come back, to servers with the same state.
-    fn elect(&mut self, now: Now, server: usize) {
+    pub(super) fn elect(&mut self, now: Now, server: usize) {
         self.close_all();
         self.begin_epoch();
         self.sessions.restart(now.mono);
@@ -271,11 +293,11 @@ impl Core {
         }
         self.set(server, |state| state.lag = Lag::None);
         self.refresh_servers();
-        self.history.server(self.last_zxid, &format!("server {} elected", server + 1));
+        self.history.server(self.last_zxid, &format!("server {} elected", self.number_of(server)));
     }
 
     /// Closes the connections of a server at once. What waits at their gates is dropped.
-    fn close_server(&mut self, server: usize) {
+    pub(super) fn close_server(&mut self, server: usize) {
         let at_server = self.peers.iter().filter(|(_, peer)| peer.listener.unwrap_or_default() == server);
         let mut conns: Vec<ConnId> = at_server.map(|(conn, _)| *conn).collect();
         conns.extend(self.outputs.gates.closing_at(server));

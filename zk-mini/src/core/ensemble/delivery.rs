@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use zk_wire::Millis;
 
-use super::backlog::Entry;
+use super::backlog::{Entry, Lag};
 use super::waiting::Item;
 use crate::core::Core;
 use crate::core::message::{ConnId, Now, Output};
@@ -74,11 +74,22 @@ impl Core {
         let count = self.ensemble.as_ref().map_or(0, |ensemble| ensemble.servers.len());
         for server in 0..count {
             while let Some(entry) = self.pop_backlog(server, now.mono) {
-                match entry {
-                    Entry::Txn(txn, _) => self.apply_at(server, now, Arc::unwrap_or_clone(txn)),
-                    Entry::Answer(output) => self.deliver(server, now, output),
-                }
+                self.pass(server, now, entry);
             }
+        }
+    }
+
+    /// Brings a server up to date, whatever its lag.
+    pub(super) fn catch_up(&mut self, now: Now, server: usize) {
+        while let Some(entry) = self.pop_all(server) {
+            self.pass(server, now, entry);
+        }
+    }
+
+    fn pass(&mut self, server: usize, now: Now, entry: Entry) {
+        match entry {
+            Entry::Txn(txn, _) => self.apply_at(server, now, Arc::unwrap_or_clone(txn)),
+            Entry::Answer(output) => self.deliver(server, now, output),
         }
     }
 
@@ -106,6 +117,10 @@ impl Core {
     fn pop_backlog(&mut self, server: usize, now: Millis) -> Option<Entry> {
         let server = self.ensemble.as_mut()?.servers.get_mut(server)?;
         server.backlog.pop(server.lag, now)
+    }
+
+    fn pop_all(&mut self, server: usize) -> Option<Entry> {
+        self.ensemble.as_mut()?.servers.get_mut(server)?.backlog.pop(Lag::None, Millis(0))
     }
 
     /// Sends an answer of the leader, and handles the requests behind it.

@@ -16,6 +16,8 @@ pub enum Role {
     Leader,
     /// Follows the leader.
     Follower,
+    /// Follows the leader without a vote, and never leads.
+    Observer,
     /// Knows no leader: it is stopped or partitioned, or there is no quorum.
     Looking,
 }
@@ -29,6 +31,8 @@ pub enum Mode {
     Leader,
     /// Follows the leader of an ensemble.
     Follower,
+    /// Follows the leader of an ensemble without a vote.
+    Observer,
     /// Serves read-only clients, because there is no quorum.
     ReadOnly,
 }
@@ -41,6 +45,7 @@ impl Mode {
             Self::Standalone => "standalone",
             Self::Leader => "leader",
             Self::Follower => "follower",
+            Self::Observer => "observer",
             Self::ReadOnly => "read-only",
         }
     }
@@ -75,7 +80,7 @@ pub enum ServerState {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct ServerInfo {
-    /// Number of the server, from 1.
+    /// Number of the server: from 1 for those that the ensemble began with.
     pub server: usize,
     /// Role of the server.
     pub role: Role,
@@ -95,11 +100,13 @@ impl Core {
     pub fn servers(&self) -> Vec<ServerInfo> {
         let Some(ensemble) = &self.ensemble else { return Vec::new() };
         let info = |(at, server): (usize, &super::Server)| ServerInfo {
-            server: at + 1,
+            server: server.number,
             role: match ensemble.leader {
                 Some(leader) if leader == at => Role::Leader,
-                Some(_) if server.takes_part() => Role::Follower,
-                _ => Role::Looking,
+                Some(_) if !server.takes_part() => Role::Looking,
+                Some(_) if ensemble.observes(at) => Role::Observer,
+                Some(_) => Role::Follower,
+                None => Role::Looking,
             },
             state: match server {
                 super::Server { is_stopped: true, .. } => ServerState::Stopped,
@@ -123,6 +130,9 @@ impl Core {
             Some(ensemble) if ensemble.leader.is_none() => Mode::ReadOnly,
             Some(ensemble) if ensemble.current.is_none_or(|server| ensemble.leader == Some(server)) => {
                 Mode::Leader
+            }
+            Some(ensemble) if ensemble.current.is_some_and(|server| ensemble.observes(server)) => {
+                Mode::Observer
             }
             Some(_) => Mode::Follower,
         }

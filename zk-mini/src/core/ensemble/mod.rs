@@ -13,13 +13,19 @@ mod control;
 mod delivery;
 mod figures;
 mod inspect;
+mod members;
+mod members_text;
 mod read_only;
+mod reconfig;
 mod replica;
 mod requests;
 mod waiting;
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
 use foldhash::{HashMap, HashMapExt};
-use zk_wire::{SessionId, Zxid};
+use zk_wire::{SessionId, UnixMillis, Zxid};
 
 pub use backlog::Lag;
 pub use control::Unable;
@@ -27,20 +33,39 @@ pub use figures::{EnsembleFigures, LeaderFigures, ProposalSizes};
 pub use inspect::{Mode, Role, ServerInfo, ServerState};
 
 use crate::core::Core;
-use crate::core::message::ConnId;
+use crate::core::message::{ConnId, Now};
 use crate::core::session::Sessions;
 use backlog::Backlog;
 use figures::Reign;
+use members::{Member, Members, Place};
+use reconfig::Unsettled;
 use replica::Replica;
 use waiting::Waiting;
 
 /// Transactions of one leader: the epoch stands in the upper half of a zxid.
 const EPOCH: u32 = 32;
 
+/// Server of an ensemble as it begins.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct ServerSetup {
+    /// Address at which it listens for clients; `None` if there is none.
+    pub addr: Option<SocketAddr>,
+    /// It has no vote, and never leads.
+    pub is_observer: bool,
+}
+
 /// State of an ensemble beside that of its leader.
 #[derive(Debug)]
 pub(crate) struct Ensemble {
     servers: Vec<Server>,
+    /// The configuration.
+    members: Members,
+    /// Time at which it was made.
+    since: UnixMillis,
+    /// Members that it began with.
+    began: BTreeMap<i64, Member>,
+    /// Effects of the last configuration that are still to come.
+    unsettled: Option<Unsettled>,
     /// Server that leads, if there is a quorum.
     leader: Option<usize>,
     /// The quorum is lost on demand.
@@ -60,6 +85,12 @@ pub(crate) struct Ensemble {
 /// One server of an ensemble.
 #[derive(Debug)]
 struct Server {
+    /// Its number, from 1 for those that the ensemble begins with.
+    number: usize,
+    /// Address for clients that the configuration gave it last.
+    listens: Option<Place>,
+    /// It has just joined, and does not listen yet.
+    is_new: bool,
     replica: Replica,
     backlog: Backlog,
     lag: Lag,
@@ -71,6 +102,22 @@ struct Server {
 }
 
 impl Server {
+    /// Returns a server that has just joined. It is stopped.
+    fn new(number: usize, core: &Core) -> Self {
+        Self {
+            number,
+            listens: None,
+            is_new: true,
+            replica: Replica::of(core),
+            backlog: Backlog::default(),
+            lag: Lag::None,
+            is_stopped: true,
+            is_partitioned: false,
+            is_frozen: false,
+            local: Sessions::new(core.config.tick, core.config.seed),
+        }
+    }
+
     /// Returns `true` if it can be a part of the quorum.
     fn takes_part(&self) -> bool {
         !self.is_stopped && !self.is_partitioned
@@ -85,22 +132,29 @@ impl Ensemble {
 }
 
 impl Core {
-    /// Makes the core that of an ensemble of `count` servers, before it has any connection. The server with the highest
-    /// number leads, in an epoch of its own.
-    pub fn form_ensemble(&mut self, count: usize) {
-        let server = |_| Server {
-            replica: Replica::of(self),
-            backlog: Backlog::default(),
-            lag: Lag::None,
+    /// Makes the core that of an ensemble, before it has any connection. Of the servers that are no observers the one with
+    /// the highest number leads, in an epoch of its own.
+    pub fn form_ensemble(&mut self, now: Now, servers: &[ServerSetup]) {
+        self.begin_epoch();
+        let member = |(at, setup): (usize, &ServerSetup)| Member::new(at + 1, setup.addr, setup.is_observer);
+        let members: Vec<_> = servers.iter().enumerate().map(member).collect();
+        let server = |(at, member): (usize, &Member)| Server {
+            listens: member.client.clone(),
+            is_new: false,
             is_stopped: false,
-            is_partitioned: false,
-            is_frozen: false,
-            local: Sessions::new(self.config.tick, self.config.seed),
+            ..Server::new(at + 1, self)
         };
-        let servers = (0..count).map(server).collect();
+        let leader = members.iter().rposition(|member| !member.is_observer);
+        let servers = members.iter().enumerate().map(server).collect();
+        let began: BTreeMap<i64, Member> = (1..).zip(members).collect();
+        let version = if self.config.reconfig_enabled { self.last_zxid } else { Zxid(0) };
         self.ensemble = Some(Box::new(Ensemble {
             servers,
-            leader: Some(count.saturating_sub(1)),
+            members: Members { by_id: began.clone(), version },
+            since: now.wall,
+            began,
+            unsettled: None,
+            leader,
             is_quorum_lost: false,
             current: None,
             waiting: HashMap::new(),
@@ -108,7 +162,6 @@ impl Core {
             next: 0,
             reign: Reign::default(),
         }));
-        self.begin_epoch();
         self.refresh_servers();
     }
 

@@ -1,25 +1,19 @@
 //! Servers without a quorum: read-only clients are served from what each server has, with sessions of its own.
 
-use bytes::Bytes;
-use zk_wire::{ErrorCode, Fields, Millis, OpCode, SessionId};
+use zk_wire::{ErrorCode, Millis, OpCode, SessionId};
 
 use super::Ensemble;
+use super::requests::Asked;
 use crate::core::Core;
 use crate::core::message::{Note, Now};
-use crate::core::requests::call::{Call, Reply};
+use crate::core::requests::call::Reply;
 use crate::core::requests::{Class, class_of};
 use crate::core::session::Sessions;
 
 impl Core {
     /// Handles a request while there is no quorum.
-    pub(super) fn request_read_only(
-        &mut self,
-        server: usize,
-        call: &Call,
-        body: Fields<'_>,
-        frame: &Bytes,
-        is_delayed: bool,
-    ) {
+    pub(super) fn request_read_only(&mut self, asked: &Asked<'_>) {
+        let Asked { server, call, body, .. } = *asked;
         let class = class_of(call.op);
         if class != Class::Connection
             && let Some(local) = self.local_sessions(server)
@@ -36,7 +30,7 @@ impl Core {
             }
             // What a server without a leader holds cannot be brought up to date.
             (Class::Write | Class::Session, _) | (_, OpCode::SYNC) => Err(ErrorCode::NOT_READ_ONLY.into()),
-            _ => return self.as_server(server, |core| core.request_here(call, body, frame, is_delayed)),
+            _ => return self.as_server(server, |core| asked.here(core)),
         };
         self.as_server(server, |core| {
             if core.history.is_on() {

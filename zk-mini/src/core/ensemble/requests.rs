@@ -10,6 +10,24 @@ use crate::core::message::{ConnId, Now, Output};
 use crate::core::requests::call::{Call, Failure};
 use crate::core::requests::{Class, class_of};
 
+/// Request of a client at a server.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub(super) server: usize,
+    pub(super) call: &'a Call,
+    pub(super) body: Fields<'a>,
+    pub(super) frame: &'a Bytes,
+    /// A rule has delayed it: no rule is asked about it again.
+    pub(super) is_delayed: bool,
+}
+
+impl Asked<'_> {
+    /// Lets the state in place handle it.
+    pub(super) fn here(&self, core: &mut Core) {
+        core.request_here(self.call, self.body, self.frame, self.is_delayed);
+    }
+}
+
 impl Core {
     /// Handles a request at the server of its connection.
     ///
@@ -27,38 +45,34 @@ impl Core {
         if self.is_closing(call.conn) {
             return;
         }
+        let asked = Asked { server, call, body, frame, is_delayed };
         if self.is_leaderless() {
-            return self.request_read_only(server, call, body, frame, is_delayed);
+            return self.request_read_only(&asked);
         }
         match class_of(call.op) {
-            Class::Write | Class::Session => self.request_of_leader(server, call, body, frame, is_delayed),
-            Class::Read if call.op == OpCode::SYNC => {
-                self.request_of_leader(server, call, body, frame, is_delayed);
-            }
+            Class::Write | Class::Session => self.request_of_leader(&asked),
+            Class::Read if call.op == OpCode::SYNC => self.request_of_leader(&asked),
             // An identity counts for every later request, also for one that is ahead of this answer.
             Class::Connection if self.waits(call.conn) => {
                 self.outputs.divert();
-                self.request_here(call, body, frame, is_delayed);
+                asked.here(self);
                 for output in self.outputs.diverted() {
                     let is_close = matches!(output, Output::Close { .. });
                     self.wait(call.conn, Item::Output(output), is_close);
                 }
             }
-            Class::Connection => {
-                self.as_server(server, |core| core.request_here(call, body, frame, is_delayed));
-            }
-            Class::Read | Class::Ping | Class::Unknown if self.waits(call.conn) => {
-                self.wait_behind(call, body, frame, is_delayed);
-            }
+            Class::Connection => self.as_server(server, |core| asked.here(core)),
+            Class::Read | Class::Ping | Class::Unknown if self.waits(call.conn) => self.wait_behind(&asked),
             Class::Read | Class::Ping | Class::Unknown => {
-                self.answer_at_server(server, call, |core| core.request_here(call, body, frame, is_delayed));
+                self.answer_at_server(server, call, |core| asked.here(core));
             }
         }
     }
 
     /// Lets a request wait for answers of the leader. The rules see it now, in the order of arrival, and so does a delay by
     /// one: what waits is always ahead of what the gate of the connection holds.
-    fn wait_behind(&mut self, call: &Call, body: Fields<'_>, frame: &Bytes, is_delayed: bool) {
+    fn wait_behind(&mut self, asked: &Asked<'_>) {
+        let Asked { call, body, frame, is_delayed, .. } = *asked;
         let sees_rules = !is_delayed && !self.faults.is_empty();
         let fired = if sees_rules { self.fault_of_request(call, body) } else { None };
         if fired.is_some_and(|fired| self.waits_by_rule(call.now, call.conn, frame, fired)) {
@@ -92,14 +106,8 @@ impl Core {
 
     /// Handles a request that needs the leader. A session that has moved to another server writes nothing here: that takes
     /// a zxid, and ends the connection.
-    fn request_of_leader(
-        &mut self,
-        server: usize,
-        call: &Call,
-        body: Fields<'_>,
-        frame: &Bytes,
-        is_delayed: bool,
-    ) {
+    fn request_of_leader(&mut self, asked: &Asked<'_>) {
+        let Asked { server, call, body, .. } = *asked;
         let class = class_of(call.op);
         let moved = class != Class::Session && self.has_moved(call.session, server);
         if moved && class == Class::Read && self.is_leader(server) {
@@ -111,7 +119,7 @@ impl Core {
             _ => None,
         };
         self.as_leader(|core| {
-            let Some(code) = refusal else { return core.request_here(call, body, frame, is_delayed) };
+            let Some(code) = refusal else { return asked.here(core) };
             let mut answer = core.refuse(call, code);
             if core.history.is_on() {
                 core.history.request(call, core.last_zxid, body, &answer);
@@ -121,6 +129,7 @@ impl Core {
             }
             core.answer(call, class, answer);
         });
+        self.settle_members(call.now);
     }
 
     /// Handles the first frame of a connection at its server. The leader opens sessions; a server resumes them itself, and

@@ -73,15 +73,17 @@ impl Core {
         answer
     }
 
-    /// Refuses a change of members, because a single server has none. A readable request takes a zxid, as every
+    /// Handles a change of members. A single server has none, and refuses it. A readable request takes a zxid, as every
     /// refused write.
     pub(crate) fn reconfig(&mut self, call: &Call, body: &Fields<'_>) -> Answer {
-        if call.read::<ReconfigView<'_>>(*body).is_err() {
+        let Ok(request) = call.read::<ReconfigView<'_>>(*body) else {
             return Err(ErrorCode::MARSHALLING_ERROR.into());
-        }
-        let enabled = self.config.reconfig_enabled;
-        let code = if enabled { ErrorCode::UNIMPLEMENTED } else { ErrorCode::RECONFIG_DISABLED };
-        let answer = self.refuse(call, code);
+        };
+        let answer = if self.config.reconfig_enabled {
+            self.reconfigure(call, &request)
+        } else {
+            self.refuse(call, ErrorCode::RECONFIG_DISABLED)
+        };
         if self.config.audit {
             self.audit(call, AuditOperation::Reconfig, AuditedWrite::default(), &answer);
         }
