@@ -13,6 +13,7 @@ use zk_mini::{Compat, Role, ZkMini};
 const NODE: &str = "/zookeeper/config";
 const AUTH: i32 = 100;
 const GET_ACL: i32 = 6;
+const SYNC: i32 = 9;
 const RECONFIG: i32 = 16;
 
 /// Digest of the password `test`.
@@ -59,6 +60,7 @@ impl Eye {
 
     /// Returns the data of the configuration's node, and its `Stat`.
     fn config(&mut self) -> (String, Vec<u8>) {
+        assert_eq!(self.ask(SYNC, &buffer(b"/")).unwrap().1, 0);
         let (_, code, body) = self.ask(op::GET_DATA, &path_and_watch(NODE)).unwrap();
         assert_eq!(code, 0);
         data_and_stat(&body)
@@ -189,6 +191,26 @@ fn questions(trio: &Trio) -> Vec<String> {
         let (_, code, acl) = eye.ask(GET_ACL, &buffer(NODE.as_bytes())).unwrap();
         seen.push(format!("{code} {:?}", &acl[..acl.len() - 68]));
     }
+    for (addr, (number, _)) in trio.addrs.iter().zip(&trio.members) {
+        let conf = four_letter::ask(*addr, "conf").unwrap();
+        assert!(conf.contains(&format!("clientPort={}\n", addr.port())), "{conf}");
+        assert!(conf.contains(&format!("serverId={number}\n")), "{conf}");
+        let (keys, members) = conf.split_once("membership: \n").unwrap();
+        let keys: Vec<_> = keys.lines().filter_map(|line| line.split_once('=')).map(|(key, _)| key).collect();
+        seen.push(format!("{keys:?} {:?}", trio.named(members)));
+        let peer_type: Vec<_> = conf.lines().filter(|line| line.starts_with("peerType=")).collect();
+        seen.push(format!("{peer_type:?}, ends with a line: {}", conf.ends_with('\n')));
+        // The first byte of a session's id is the number of the server that gave it.
+        let cons = {
+            let _eye = Eye::new(*addr, false);
+            four_letter::ask(*addr, "cons").unwrap()
+        };
+        let ids = cons.split("sid=0x").skip(1).map(|rest| rest.split(',').next().unwrap());
+        assert!(
+            ids.map(|id| i64::from_str_radix(id, 16).unwrap() >> 56).any(|byte| byte.to_string() == *number),
+            "{cons}"
+        );
+    }
     let joining = |text| Change { joining: Some(text), ..Change::default() };
     let leaving = |text| Change { leaving: Some(text), ..Change::default() };
     let members = |text| Change { members: Some(text), ..Change::default() };
@@ -278,9 +300,9 @@ fn same_change(real: &Trio, simulated: &Trio, via: usize, change: Change, keeps_
     eventually("the real servers have the same roles", PATIENCE, || real.modes() == modes);
     let mut ends = |eyes: usize| {
         // A server that goes on has sent the event; one that does not, has sent it or not.
-        let end = |eye: &mut Eye| loop {
-            eye.0.request(99, op::EXISTS, &path_and_watch("/"));
+        let end = |eye: &mut Eye| {
             let mut events = 0;
+            eye.0.request(99, SYNC, &buffer(b"/"));
             loop {
                 match eye.0.receive() {
                     None => return "closed".to_owned(),

@@ -96,6 +96,7 @@ impl Builder {
             listens_tls,
             backlog: self.backlog,
             max_client_connections: self.limits.max_client_connections,
+            server_id: 0,
         };
         let files = store.as_ref().map(Store::files);
         match &listener {

@@ -11,6 +11,12 @@ use crate::core::message::{ConnId, Peer};
 /// First byte of the session ids that this server gives.
 const SERVER: i64 = 1;
 
+/// Highest number of a server that its ids can have in the first byte.
+const LAST_SERVER: i64 = 254;
+
+/// Bytes of an id below that of the server.
+const COUNT: i64 = 0x00ff_ffff_ffff_ffff;
+
 /// Session of a client.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Session {
@@ -59,6 +65,19 @@ impl Sessions {
         let id = self.next_id(wall);
         self.next_id = Some(after(id));
         id
+    }
+
+    /// Returns the id of the next session of a server of an ensemble, which has the server's number in its first byte, and does
+    /// not give it again.
+    pub(crate) fn take_id_of(&mut self, server: usize, wall: UnixMillis) -> SessionId {
+        // Bytes above mean something else where ids are the owners of nodes.
+        let byte = i64::try_from(server).unwrap_or(LAST_SERVER).min(LAST_SERVER) << 56;
+        loop {
+            let id = SessionId(byte | (self.take_id(wall).0 & COUNT));
+            if !self.by_id.contains_key(&id) {
+                return id;
+            }
+        }
     }
 
     /// Chooses the next id after a restart. Reused ids would make old passwords valid, so each start uses new ids, even
@@ -187,7 +206,6 @@ fn leave_bucket(buckets: &mut BTreeMap<Millis, BTreeSet<SessionId>>, bucket: Mil
 
 /// Returns the next id of the same server.
 fn after(id: SessionId) -> SessionId {
-    const COUNT: i64 = 0x00ff_ffff_ffff_ffff;
     SessionId((id.0 & !COUNT) | (id.0.wrapping_add(1) & COUNT))
 }
 
@@ -225,6 +243,19 @@ mod tests {
         assert_eq!(first, SessionId(0x0100_0000_0001_0000));
         sessions.create(first, Millis(1), Millis(0));
         assert_eq!(sessions.next_id(UnixMillis(1)), SessionId(first.0 + 1));
+    }
+
+    #[test]
+    fn servers_of_an_ensemble_give_ids_with_their_numbers_and_never_the_same_twice() {
+        let mut sessions = Sessions::new(Millis(2_000), 0);
+        let wall = UnixMillis(1);
+        let ids = [1, 2, 2, 254, 300].map(|server| sessions.take_id_of(server, wall));
+        assert_eq!(ids.map(|id| (id.0 >> 56) & 0xff), [1, 2, 2, 254, 254]);
+        let low: BTreeSet<_> = ids.iter().map(|id| id.0 & COUNT).collect();
+        assert_eq!(low.len(), 5, "also without the number");
+        let next = SessionId((2 << 56) | (sessions.next_id(wall).0 & COUNT));
+        sessions.create(next, Millis(1), Millis(0));
+        assert_ne!(sessions.take_id_of(2, wall), next, "one of before");
     }
 
     #[test]

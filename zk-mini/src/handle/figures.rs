@@ -2,7 +2,8 @@
 
 use crate::handle::Handle;
 use crate::report::figures::{
-    ConnectionFigures, DescriptorFigures, DiskFigures, Environment, ExpiryFigures, Figures, WatchFigures,
+    ConnectionFigures, DescriptorFigures, DiskFigures, Environment, ExpiryFigures, Figures, Membership,
+    WatchFigures,
 };
 use crate::shell::state::ServerState;
 use crate::shell::system_info;
@@ -30,8 +31,17 @@ impl Handle {
     /// ```
     #[must_use]
     pub fn figures(&self) -> Figures {
-        let configuration = &self.engine.setup.configuration;
-        self.see(|state| state.figures(configuration, state.clock.now()))
+        self.see(|state| {
+            let configuration = self.engine.configuration_of(self.server, state);
+            state.figures(&configuration, state.clock.now())
+        })
+    }
+
+    /// Returns how a server of an ensemble sees itself in the configuration; `None` if this is a single server, or the
+    /// handle of a whole ensemble.
+    #[must_use]
+    pub fn membership(&self) -> Option<Membership> {
+        self.see(|state| state.core.membership())
     }
 
     /// Returns the figures of each connection, in the order in which they were accepted.
@@ -72,12 +82,20 @@ impl Handle {
 
     /// Sets the counters of the server back to zero, as `srst` does.
     pub fn reset_figures(&self) {
-        self.engine.turn(|state, _| state.reset_figures());
+        self.engine.turn(|state, _| {
+            let before = state.core.place(self.server);
+            state.reset_figures();
+            state.core.place(before);
+        });
     }
 
     /// Sets the counters of each connection back to zero, as `crst` does.
     pub fn reset_connection_figures(&self) {
-        self.engine.turn(|state, _| state.connections.reset_each());
+        self.engine.turn(|state, _| {
+            let before = state.core.place(self.server);
+            state.reset_connection_figures();
+            state.core.place(before);
+        });
     }
 
     /// Sets the trace mask, as `stmk` does. It has no effect but to be shown.

@@ -66,7 +66,7 @@ impl Handle {
             Refused::Stopped => ServeError::Stopped,
             Refused::Down => ServeError::Down,
             Refused::TooMany | Refused::Full => {
-                self.engine.reject(peer, refused);
+                self.engine.reject(peer, refused, Came::Anywhere);
                 ServeError::TooManyConnections
             }
         })?;

@@ -9,7 +9,7 @@ use zk_wire::{ByteString, Millis, SessionId, UnixMillis, Zxid};
 
 use crate::core::{Compat, ConnId, Now, SessionInfo};
 
-pub use crate::core::{EnsembleFigures, LeaderFigures, Mode, ProposalSizes, Totals, WatchersTold};
+pub use crate::core::{EnsembleFigures, LeaderFigures, Membership, Mode, ProposalSizes, Totals, WatchersTold};
 pub use crate::report::catalogue::{FigureValue, NamedFigure};
 pub use crate::report::stats::{ConnectionStats, FrameLengths, Latency, ServerStats};
 
@@ -51,6 +51,8 @@ pub struct Configuration {
     pub backlog: i32,
     /// `maxClientCnxns`, as it was set.
     pub max_client_connections: i32,
+    /// Number of the server in its ensemble; 0 for a single server, and for a whole ensemble.
+    pub server_id: usize,
 }
 
 impl Configuration {

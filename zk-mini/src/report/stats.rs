@@ -54,6 +54,31 @@ impl ServerStats {
         self.sent += 1;
     }
 
+    /// Adds the counters of another server.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.received += other.received;
+        self.sent += other.sent;
+        self.reads = self.reads.merged(&other.reads);
+        self.updates = self.updates.merged(&other.updates);
+        self.bytes_received += other.bytes_received;
+        self.reply_bytes += other.reply_bytes;
+        self.event_bytes += other.event_bytes;
+        self.frame_lengths = match (self.frame_lengths, other.frame_lengths) {
+            (Some(own), Some(other)) => Some(FrameLengths {
+                last: other.last,
+                min: own.min.min(other.min),
+                max: own.max.max(other.max),
+            }),
+            (own, other) => own.or(other),
+        };
+        self.handshakes += other.handshakes;
+        self.revalidations += other.revalidations;
+        self.rejected += other.rejected;
+        self.dropped += other.dropped;
+        self.sessionless_expired += other.sessionless_expired;
+        self.sessions_expired += other.sessions_expired;
+    }
+
     /// Returns the latency of all requests.
     #[must_use]
     pub fn latency(&self) -> Latency {

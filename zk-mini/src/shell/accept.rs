@@ -73,7 +73,7 @@ fn serve(Accepted { stream, remote, listener }: Accepted, engine: &Arc<Engine>) 
         Err(refused @ (Refused::TooMany | Refused::Full))
             if !engine.setup.security(Some(listener)).takes_plain() =>
         {
-            engine.reject(remote, refused);
+            engine.reject(remote, refused, Came::ToSocket(listener));
         }
         Err(refused @ (Refused::TooMany | Refused::Full)) => {
             let engine = Arc::clone(engine);
@@ -90,10 +90,10 @@ async fn serve_if_http(
     engine: Arc<Engine>,
     refused: Refused,
 ) {
-    let listener = engine.setup.addr(listener);
-    let served = turned_away::serve_if_http(&engine, stream, BytesMut::new(), (Some(remote), listener));
+    let addr = engine.setup.addr(listener);
+    let served = turned_away::serve_if_http(&engine, stream, BytesMut::new(), (Some(remote), addr));
     if served.await.is_err() {
-        engine.reject(remote, refused);
+        engine.reject(remote, refused, Came::ToSocket(listener));
     }
 }
 

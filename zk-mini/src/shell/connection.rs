@@ -126,7 +126,7 @@ impl<S: Stream> ConnectionTask<S> {
                 }
                 match self.poll_read(cx) {
                     Poll::Ready(Ok(0)) => {
-                        self.guard.engine.dropped();
+                        self.guard.engine.dropped(&self.guard);
                         return Poll::Ready(Progress::Lost);
                     }
                     Poll::Ready(Err(_)) => return Poll::Ready(Progress::Lost),

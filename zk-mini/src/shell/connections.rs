@@ -28,7 +28,8 @@ pub(crate) struct Connections {
     /// Times by which connections must request a session, in order. The first one has not done so; others may have, or
     /// have ended.
     expected: VecDeque<(Millis, ConnId)>,
-    pub(crate) stats: ServerStats,
+    /// Counters of each server; one, if this is no ensemble.
+    stats: Vec<ServerStats>,
 }
 
 /// One connection.
@@ -37,6 +38,8 @@ pub(crate) struct Entry {
     /// Address of the other end; `None` if it is in this process.
     pub(crate) remote: Option<SocketAddr>,
     pub(crate) outbox: Arc<Outbox>,
+    /// Server that it belongs to; the first one, if this is no ensemble.
+    server: usize,
     /// Time at which it was accepted.
     pub(crate) established: UnixMillis,
     /// Time by which it must request a session.
@@ -64,6 +67,7 @@ impl Connections {
     pub(crate) fn admit(
         &mut self,
         remote: Option<SocketAddr>,
+        server: usize,
         turn: &Turn<'_>,
     ) -> Result<(ConnId, Arc<Outbox>), Refused> {
         if let Some(remote) = remote {
@@ -78,11 +82,14 @@ impl Connections {
             self.over_tcp += 1;
         }
         self.given += 1;
+        // From now on its counters are there.
+        self.stats_of(server);
         let (id, outbox) = (ConnId(self.given), Arc::<Outbox>::default());
         let session_due = session_due(turn.now.mono);
         let entry = Entry {
             remote,
             outbox: Arc::clone(&outbox),
+            server,
             established: turn.now.wall,
             session_due,
             stats: ConnectionStats::default(),
@@ -133,7 +140,9 @@ impl Connections {
                     continue;
                 }
                 entry.outbox.close(Close::Now, turn);
-                self.stats.sessionless_expired += 1;
+                if let Some(stats) = self.stats.get_mut(entry.server) {
+                    stats.sessionless_expired += 1;
+                }
                 closed.push(id);
             }
         }
@@ -157,7 +166,9 @@ impl Connections {
         let goes_on = entry.outbox.push(frame, turn);
         entry.stats.sent += 1;
         let was_answered = std::mem::replace(&mut entry.answered, true);
-        self.stats.frame_sent(frame);
+        if let Some(stats) = self.stats.get_mut(entry.server) {
+            stats.frame_sent(frame);
+        }
         if !was_answered {
             self.expect_next();
         }
@@ -239,13 +250,15 @@ impl Connections {
 
     /// Counts the frames of a connection that were handled by `now`, in `millis`.
     pub(crate) fn handled(&mut self, id: ConnId, batch: &FrameBatch, now: Millis, millis: u64, zxid: Zxid) {
-        self.stats.received += batch.frames;
-        self.stats.bytes_received += batch.bytes;
-        self.stats.handshakes += batch.handshakes;
-        self.stats.revalidations += batch.revalidations;
-        self.stats.updates.add(millis, batch.updates);
-        self.stats.reads.add(millis, batch.frames - batch.updates);
         let Some(entry) = self.by_id.get_mut(&id) else { return };
+        if let Some(stats) = self.stats.get_mut(entry.server) {
+            stats.received += batch.frames;
+            stats.bytes_received += batch.bytes;
+            stats.handshakes += batch.handshakes;
+            stats.revalidations += batch.revalidations;
+            stats.updates.add(millis, batch.updates);
+            stats.reads.add(millis, batch.frames - batch.updates);
+        }
         let stats = &mut entry.stats;
         stats.received += batch.frames;
         stats.op = batch.op.or(stats.op);
@@ -280,26 +293,58 @@ impl Connections {
 
     /// Counts a four-letter word, before it is answered.
     pub(crate) fn word_received(&mut self, id: ConnId) {
-        self.stats.received += 1;
-        self.stats.bytes_received += 4;
-        if let Some(entry) = self.by_id.get_mut(&id) {
-            entry.stats.received += 1;
-        }
+        let Some(entry) = self.by_id.get_mut(&id) else { return };
+        entry.stats.received += 1;
+        let stats = self.stats_of_conn(id);
+        stats.received += 1;
+        stats.bytes_received += 4;
     }
 
     /// Counts the answer to a four-letter word.
     pub(crate) fn word_answered(&mut self, id: ConnId) {
-        self.stats.sent += 1;
-        if let Some(entry) = self.by_id.get_mut(&id) {
-            entry.stats.sent += 1;
+        let Some(entry) = self.by_id.get_mut(&id) else { return };
+        entry.stats.sent += 1;
+        self.stats_of_conn(id).sent += 1;
+    }
+
+    /// Resets the counters of each of these connections.
+    pub(crate) fn reset_each(&mut self, is_meant: impl Fn(ConnId) -> bool) {
+        for (_, entry) in self.by_id.iter_mut().filter(|(id, _)| is_meant(**id)) {
+            entry.stats = ConnectionStats::default();
         }
     }
 
-    /// Resets the counters of each connection.
-    pub(crate) fn reset_each(&mut self) {
-        for entry in self.by_id.values_mut() {
-            entry.stats = ConnectionStats::default();
+    /// Returns the counters of a server; 0 is the only one, if this is no ensemble.
+    pub(crate) fn stats_of(&mut self, server: usize) -> &mut ServerStats {
+        if server >= self.stats.len() {
+            self.stats.resize_with(server + 1, ServerStats::default);
         }
+        &mut self.stats[server]
+    }
+
+    /// Returns the counters of the server of a connection.
+    pub(crate) fn stats_of_conn(&mut self, id: ConnId) -> &mut ServerStats {
+        let server = self.by_id.get(&id).map_or(0, |entry| entry.server);
+        self.stats_of(server)
+    }
+
+    /// Returns the counters of a server, or of all together.
+    pub(crate) fn stats(&self, server: Option<usize>) -> ServerStats {
+        match server {
+            Some(server) => self.stats.get(server).cloned().unwrap_or_default(),
+            None => {
+                let mut all = ServerStats::default();
+                self.stats.iter().for_each(|stats| all.add(stats));
+                all
+            }
+        }
+    }
+
+    /// Sets the counters of a server back to zero, or of all.
+    pub(crate) fn reset_stats(&mut self, server: Option<usize>) {
+        let is_meant = |at: &usize| server.is_none_or(|server| server == *at);
+        let meant = self.stats.iter_mut().enumerate().filter(|(at, _)| is_meant(at));
+        meant.for_each(|(_, stats)| *stats = ServerStats::default());
     }
 
     /// Returns all connections, in the order in which they were accepted.

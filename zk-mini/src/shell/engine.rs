@@ -220,9 +220,9 @@ impl Engine {
             if listener.is_some_and(|server| state.core.is_server_stopped(server)) {
                 return Err(Refused::Down);
             }
-            let (id, outbox) = state.connections.admit(remote, turn)?;
-            state.handle(Input::Accepted { conn: id, peer: Remote(remote).peer(), listener }, turn);
             let server = listener.filter(|_| state.core.server_count() > 0);
+            let (id, outbox) = state.connections.admit(remote, server.unwrap_or_default(), turn)?;
+            state.handle(Input::Accepted { conn: id, peer: Remote(remote).peer(), listener }, turn);
             let socket = if let Came::ToSocket(socket) = came { Some(socket) } else { None };
             let security = self.setup.security(socket);
             let listener = socket.and_then(|socket| self.setup.addr(socket));
@@ -231,13 +231,19 @@ impl Engine {
     }
 
     /// Counts and logs a connection that is one too many, for its address or for the server.
-    pub(crate) fn reject(&self, remote: SocketAddr, refused: Refused) {
+    pub(crate) fn reject(&self, remote: SocketAddr, refused: Refused, came: Came) {
         let line = match refused {
             Refused::Full => Line::Full(remote, self.limits.max_connections),
             _ => Line::TooMany(remote, self.limits.max_client_connections),
         };
         self.turn(|state, turn| {
-            state.connections.stats.rejected += 1;
+            let server = match (came, &self.setup.listener) {
+                (Came::ToSocket(socket), Some(listener)) if state.core.server_count() > 0 => {
+                    listener.server_of(socket)
+                }
+                _ => None,
+            };
+            state.connections.stats_of(server.unwrap_or_default()).rejected += 1;
             state.log.push(turn.now.mono, line);
         });
     }
@@ -311,8 +317,8 @@ impl Engine {
     }
 
     /// Counts a connection that its peer has ended.
-    pub(crate) fn dropped(&self) {
-        self.turn(|state, _| state.connections.stats.dropped += 1);
+    pub(crate) fn dropped(&self, guard: &ConnectionGuard) {
+        self.turn(|state, _| state.connections.stats_of_conn(guard.id).dropped += 1);
     }
 
     /// Returns signals to await until everything that is queued now has been written.
@@ -435,6 +441,14 @@ impl Engine {
         let seen = look(&state);
         state.core.place(before);
         seen
+    }
+
+    /// Returns the settings, as a server of an ensemble has them.
+    pub(crate) fn configuration_of(&self, server: Option<usize>, state: &ServerState) -> Arc<Configuration> {
+        let Some(server) = server else { return Arc::clone(&self.setup.configuration) };
+        let listens = self.setup.listener.as_ref().and_then(|listener| listener.addr_of(server));
+        let server_id = state.core.number_of(server);
+        Arc::new(Configuration { listens, server_id, ..(*self.setup.configuration).clone() })
     }
 
     /// Does work with the state in one turn. Tasks are woken and lines logged after the unlock.

@@ -7,7 +7,6 @@ use crate::report::figures::{
     Configuration, ConnectionFigures, ExpiryFigures, FaultFigures, Figures, HistoryFigures, NamespaceFigures,
     ServerFigures, WatchCounts, WatchFigures,
 };
-use crate::report::stats::ServerStats;
 use crate::shell::limits::SESSIONLESS;
 use crate::shell::state::ServerState;
 
@@ -44,7 +43,7 @@ impl ServerState {
             drop_chance: core.drop_chance(),
             connections: self.connections.iter().filter(|(conn, _)| core.shows(*conn)).count(),
             watches: core.watch_count(),
-            stats: self.connections.stats.clone(),
+            stats: self.connections.stats(core.placed()),
             watchers_told: core.watchers_told(),
             ensemble: core.ensemble_figures(now.mono),
         }
@@ -93,9 +92,14 @@ impl ServerState {
         WatchFigures { pairs: self.core.data_watch_pairs(), sessions }
     }
 
+    /// Sets the counters of connections back to zero.
+    pub(crate) fn reset_connection_figures(&mut self) {
+        self.connections.reset_each(|conn| self.core.shows(conn));
+    }
+
     /// Sets the counters of the server back to zero.
     pub(crate) fn reset_figures(&mut self) {
-        self.connections.stats = ServerStats::default();
+        self.connections.reset_stats(self.core.placed());
         self.core.reset_figures();
     }
 

@@ -28,6 +28,7 @@ pub(crate) mod journal;
 pub(crate) mod keeper;
 pub(crate) mod limits;
 pub(crate) mod listener;
+pub(crate) mod listens;
 pub(crate) mod newcomers;
 pub(crate) mod opening;
 pub(crate) mod outbox;

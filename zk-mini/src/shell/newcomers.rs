@@ -4,15 +4,7 @@ use std::net::SocketAddr;
 
 use crate::core::Core;
 use crate::shell::engine::Engine;
-
-/// Server of an ensemble that is to listen at an address.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Listens {
-    pub(crate) server: usize,
-    pub(crate) addr: SocketAddr,
-    /// It has just joined, and starts when it listens.
-    pub(crate) is_new: bool,
-}
+use crate::shell::listens::Listens;
 
 impl Engine {
     /// Lets servers listen at addresses that a client has named. It can open no more to the network than the ensemble has:

@@ -12,7 +12,7 @@ use crate::log::is_wanted;
 use crate::shell::clock::Clock;
 use crate::shell::connections::Connections;
 use crate::shell::journal::Journal;
-use crate::shell::newcomers::Listens;
+use crate::shell::listens::Listens;
 use crate::shell::turn::Turn;
 use crate::shell::turn_log::{Line, TurnLog};
 use crate::storage::StorageError;
@@ -135,7 +135,8 @@ impl ServerState {
             // It is on disk, or the server lives in memory.
             Output::Persist(_) => {}
             Output::Expired { session } => {
-                self.connections.stats.sessions_expired += 1;
+                let server = self.core.leading_server().unwrap_or_default();
+                self.connections.stats_of(server).sessions_expired += 1;
                 self.log.push(turn.now.mono, Line::Expired(session));
             }
             Output::Listen { server, addr, is_new } => turn.listens.push(Listens { server, addr, is_new }),
@@ -146,7 +147,7 @@ impl ServerState {
             }
             Output::Note(note) => {
                 if let Note::Refused { reason: Refusal::Throttled, .. } = note {
-                    self.connections.stats.rejected += 1;
+                    self.connections.stats_of_conn(note.conn()).rejected += 1;
                 }
                 let remote = self.connections.remote(note.conn());
                 self.log.push(turn.now.mono, Line::Note(remote, note));

@@ -4,7 +4,7 @@ use std::task::Waker;
 
 use crate::core::Now;
 use crate::shell::limits::Limits;
-use crate::shell::newcomers::Listens;
+use crate::shell::listens::Listens;
 
 /// Context of one turn with the state, from lock to unlock. All work under the lock gets it.
 #[derive(Debug)]

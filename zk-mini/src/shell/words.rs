@@ -78,7 +78,7 @@ impl Engine {
         turn: &Turn<'_>,
         guard: &ConnectionGuard,
     ) -> PendingText {
-        let config = self.setup.configuration.clone();
+        let config = self.configuration_of(guard.server, state);
         let files = self.setup.files.clone();
         let word = match request {
             WordRequest::Allowed(word) => word,
@@ -95,14 +95,17 @@ impl Engine {
         };
         match word {
             FourLetterWord::Conf => {
-                PendingText::short(move || conf::answer(&config, &system_info::disk(files.as_deref())))
+                let member = state.core.membership();
+                PendingText::short(move || {
+                    conf::answer(&config, &system_info::disk(files.as_deref()), member.as_ref())
+                })
             }
             FourLetterWord::Cons => {
                 let (connections, asking) = (state.connection_figures(), guard.id);
                 PendingText::new(connections.len(), move || clients::answer(&connections, asking))
             }
             FourLetterWord::Crst => {
-                state.connections.reset_each();
+                state.reset_connection_figures();
                 PendingText::text("Connection stats reset.\n")
             }
             FourLetterWord::Dirs => {

@@ -1,4 +1,5 @@
-//! Random stories of three servers that lag, stop, are cut off and elect leaders, and of clients that move between them.
+//! Random stories of three servers and an observer that lag, stop, are cut off, elect leaders and get other members, and of
+//! clients that move between them.
 //!
 //! Whatever happens, every client sees what ZooKeeper promises: each reply shows the state of exactly one moment, its zxid;
 //! no client goes back in time, also when it moves; it sees its own writes; a watch fires once, for the first change behind
@@ -9,13 +10,14 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use zk_mini::core::{Config, ConnId, Core, Input, Lag, Txn};
+use zk_mini::core::{Config, ConnId, Core, Input, Lag, ServerSetup, Txn};
 use zk_wire::*;
 
 use crate::driver::*;
 use crate::invariants;
 
-const SERVERS: usize = 3;
+/// The last one is an observer.
+const SERVERS: usize = 4;
 const CLIENTS: usize = 3;
 const PATHS: [&str; 4] = ["/a", "/b", "/a/x", "/a/y"];
 
@@ -47,6 +49,8 @@ enum Ask {
     Exists(usize, bool),
     Children(usize, bool),
     Sync,
+    /// Makes a server an observer, gives it a vote, or lets it leave. The last one is new.
+    Reconfig(usize, Option<bool>),
 }
 
 fn ask() -> impl Strategy<Value = Ask> {
@@ -58,6 +62,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         4 => (path(), any::<bool>()).prop_map(|(path, watch)| Ask::Exists(path, watch)),
         3 => (path(), any::<bool>()).prop_map(|(path, watch)| Ask::Children(path, watch)),
         1 => Just(Ask::Sync),
+        1 => (1..SERVERS + 2, any::<Option<bool>>()).prop_map(|(number, votes)| Ask::Reconfig(number, votes)),
     ]
 }
 
@@ -163,7 +168,9 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let t = Driver::ensemble(Config::default(), SERVERS as u64);
+        let setup = |server| ServerSetup { is_observer: server == SERVERS - 1, ..ServerSetup::default() };
+        let config = Config { reconfig_enabled: true, skip_acl: true, ..Config::default() };
+        let t = Driver::ensemble_of(config, &(0..SERVERS).map(setup).collect::<Vec<_>>());
         let mut world = Self { t, past: Past::new(), clients: Vec::new() };
         for server in 0..CLIENTS {
             let conn = world.t.accept_at(Some(server % SERVERS));
@@ -257,6 +264,20 @@ impl World {
                 self.t.send(conn, &GetChildren2 { path: PATHS[path].into(), watch });
             }
             Ask::Sync => self.t.send(conn, &Sync { path: Some("/".into()) }),
+            Ask::Reconfig(number, votes) => {
+                let role = votes.map(|votes| if votes { "participant" } else { "observer" });
+                let (quorum, election) = (2887 + number, 3887 + number);
+                let joins = |role| format!("server.{number}=127.0.0.1:{quorum}:{election}:{role};{number}");
+                self.t.send(
+                    conn,
+                    &Reconfig {
+                        joining_servers: role.map(|role| joins(role).into()),
+                        leaving_servers: role.is_none().then(|| number.to_string().into()),
+                        new_members: None,
+                        current_config_id: Zxid(-1),
+                    },
+                );
+            }
         }
     }
 
@@ -387,7 +408,12 @@ impl Client {
             Ask::Delete(path) if err == ErrorCode::OK => {
                 assert!(past.at(zxid, PATHS[path]).is_none() && past.at(zxid - 1, PATHS[path]).is_some());
             }
-            Ask::Create(..) | Ask::Set(_) | Ask::Delete(_) => {
+            Ask::Reconfig(..) if err == ErrorCode::OK => {
+                let response: GetDataResponse = decode_all(body.clone()).unwrap();
+                assert_eq!(response.stat.mzxid.0, zxid);
+                assert!(response.data.unwrap().ends_with(format!("version={zxid:x}").as_bytes()));
+            }
+            Ask::Create(..) | Ask::Set(_) | Ask::Delete(_) | Ask::Reconfig(..) => {
                 assert!(zxid > last, "a refused write, too, is a transaction");
             }
         }

@@ -11,6 +11,7 @@ mod damage;
 mod days;
 mod disk;
 mod ensemble;
+mod ensemble_figures;
 mod fairness;
 mod fault_runs;
 mod faults;

@@ -204,8 +204,13 @@ impl Core {
         Some(server)
     }
 
+    /// Returns the number of the server of a connection; `None` if there is no ensemble.
+    pub(crate) fn number_at(&self, conn: ConnId) -> Option<usize> {
+        self.server_of(conn).map(|server| self.number_of(server))
+    }
+
     /// Returns the number of a server.
-    fn number_of(&self, server: usize) -> usize {
+    pub(crate) fn number_of(&self, server: usize) -> usize {
         let ensemble = self.ensemble.as_ref();
         ensemble.and_then(|ensemble| ensemble.servers.get(server)).map_or(0, |server| server.number)
     }

@@ -5,6 +5,7 @@ use std::iter::once;
 use zk_wire::Zxid;
 
 use super::backlog::Lag;
+use super::members::Member;
 use crate::core::Core;
 use crate::core::message::ConnId;
 use crate::core::watch::Watches;
@@ -94,7 +95,48 @@ pub struct ServerInfo {
     pub behind: u64,
 }
 
+/// View of a server on the configuration of its ensemble.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub struct Membership {
+    /// Number of the server.
+    pub server: usize,
+    /// Port for transactions. Nothing listens there.
+    pub quorum_port: u16,
+    /// Port for elections. Nothing listens there.
+    pub election_port: u16,
+    /// It has no vote, and is a member all the same.
+    pub is_observer: bool,
+    /// Configuration, as `/zookeeper/config` has it.
+    pub members: String,
+}
+
 impl Core {
+    /// Returns how the server whose state is in place sees itself in the configuration; `None` for a whole ensemble.
+    pub(crate) fn membership(&self) -> Option<Membership> {
+        let ensemble = self.ensemble.as_ref()?;
+        let number = ensemble.servers.get(ensemble.current?)?.number;
+        // One that is no member has the ports that it would begin with.
+        let own = ensemble.members.get(number).cloned().unwrap_or_else(|| Member::new(number, None, false));
+        Some(Membership {
+            server: number,
+            quorum_port: own.quorum.port,
+            election_port: own.election,
+            is_observer: own.is_observer,
+            members: ensemble.members.to_string(),
+        })
+    }
+
+    /// Returns the server whose state is in place, if this is an ensemble.
+    pub(crate) fn placed(&self) -> Option<usize> {
+        self.ensemble.as_ref()?.current
+    }
+
+    /// Returns the leader of an ensemble, if there is one.
+    pub(crate) fn leading_server(&self) -> Option<usize> {
+        self.ensemble.as_ref()?.leader
+    }
+
     /// Returns the servers of an ensemble; none for a single server.
     #[must_use]
     pub fn servers(&self) -> Vec<ServerInfo> {

@@ -25,17 +25,17 @@ pub(super) struct Members {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Member {
     /// Address for transactions.
-    pub(super) quorum: Place,
+    pub(super) quorum: HostPort,
     /// Port for elections, on the same host.
     pub(super) election: u16,
     pub(super) is_observer: bool,
     /// Address for clients.
-    pub(super) client: Option<Place>,
+    pub(super) client: Option<HostPort>,
 }
 
 /// Host and port.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) struct Place {
+pub(super) struct HostPort {
     /// Name or IP address, as Java writes it.
     pub(super) host: String,
     pub(super) port: u16,
@@ -70,10 +70,11 @@ impl Member {
         let number = u16::try_from(number).unwrap_or(u16::MAX);
         let host = Ipv4Addr::LOCALHOST.to_string();
         Self {
-            quorum: Place { host, port: QUORUM_PORTS.saturating_add(number) },
+            quorum: HostPort { host, port: QUORUM_PORTS.saturating_add(number) },
             election: ELECTION_PORTS.saturating_add(number),
             is_observer,
-            client: client.map(|addr| Place { host: address::to_java_string(addr.ip()), port: addr.port() }),
+            client: client
+                .map(|addr| HostPort { host: address::to_java_string(addr.ip()), port: addr.port() }),
         }
     }
 
@@ -83,9 +84,9 @@ impl Member {
     }
 
     fn addrs(&self) -> impl Iterator<Item = (IpAddr, u16)> {
-        let election = Place { port: self.election, ..self.quorum.clone() };
+        let election = HostPort { port: self.election, ..self.quorum.clone() };
         let places = [Some(self.quorum.clone()), Some(election), self.client.clone()];
-        let addr = |place: Place| Some((address::parse(&place.host, true)?, place.port));
+        let addr = |place: HostPort| Some((address::parse(&place.host, true)?, place.port));
         places
             .into_iter()
             .flatten()
@@ -114,7 +115,7 @@ impl Display for Member {
     }
 }
 
-impl Display for Place {
+impl Display for HostPort {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port } = self;
         if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }

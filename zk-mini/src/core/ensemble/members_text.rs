@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use zk_wire::ErrorCode;
 
-use super::members::{Member, Members, Place};
+use super::members::{HostPort, Member, Members};
 use crate::core::access::address;
 
 /// Answer to a configuration that is refused for what it says.
@@ -94,7 +94,7 @@ fn member(text: &str) -> Result<Member, ErrorCode> {
 }
 
 /// Reads `[host:]port`.
-fn client_place(text: &str) -> Result<Place, ErrorCode> {
+fn client_place(text: &str) -> Result<HostPort, ErrorCode> {
     match host_and_ports(text)?[..] {
         [] => Err(UNREADABLE),
         [number] => Ok(place("0.0.0.0", port(number)?)),
@@ -103,9 +103,9 @@ fn client_place(text: &str) -> Result<Place, ErrorCode> {
     }
 }
 
-fn place(host: &str, port: u16) -> Place {
+fn place(host: &str, port: u16) -> HostPort {
     let host = address::parse(host, true).map_or_else(|| host.into(), address::to_java_string);
-    Place { host, port }
+    HostPort { host, port }
 }
 
 /// Splits at colons, behind an address in brackets.

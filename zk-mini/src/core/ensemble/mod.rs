@@ -30,14 +30,14 @@ use zk_wire::{SessionId, UnixMillis, Zxid};
 pub use backlog::Lag;
 pub use control::Unable;
 pub use figures::{EnsembleFigures, LeaderFigures, ProposalSizes};
-pub use inspect::{Mode, Role, ServerInfo, ServerState};
+pub use inspect::{Membership, Mode, Role, ServerInfo, ServerState};
 
 use crate::core::Core;
 use crate::core::message::{ConnId, Now};
 use crate::core::session::Sessions;
 use backlog::Backlog;
 use figures::Reign;
-use members::{Member, Members, Place};
+use members::{HostPort, Member, Members};
 use reconfig::Unsettled;
 use replica::Replica;
 use waiting::Waiting;
@@ -88,7 +88,7 @@ struct Server {
     /// Its number, from 1 for those that the ensemble begins with.
     number: usize,
     /// Address for clients that the configuration gave it last.
-    listens: Option<Place>,
+    listens: Option<HostPort>,
     /// It has just joined, and does not listen yet.
     is_new: bool,
     replica: Replica,

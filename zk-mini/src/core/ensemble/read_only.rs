@@ -42,7 +42,8 @@ impl Core {
 
     /// Opens a session of the present server alone. Returns its id.
     pub(crate) fn open_local(&mut self, now: Now, timeout: Millis) -> SessionId {
-        let id = self.sessions.take_id(now.wall);
+        let server = self.ensemble.as_ref().and_then(|ensemble| ensemble.current).unwrap_or_default();
+        let id = self.sessions.take_id_of(self.number_of(server), now.wall);
         if let Some(local) = self.present_local() {
             local.create(id, timeout, now.mono);
         }

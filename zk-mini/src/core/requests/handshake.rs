@@ -96,7 +96,10 @@ impl Core {
             return self.grant_local(now, conn, &request, timeout);
         }
         if request.session_id == SessionId::NONE {
-            let id = self.sessions.next_id(now.wall);
+            let id = match self.number_at(conn) {
+                None => self.sessions.next_id(now.wall),
+                Some(server) => self.sessions.take_id_of(server, now.wall),
+            };
             let cause = Cause::Request { conn, op: OpCode::CREATE_SESSION };
             self.commit(now, id, Xid(0), cause, Change::CreateSession { timeout });
             self.attach(conn, id, timeout);
