@@ -137,7 +137,7 @@ impl Builder {
     }
 
     /// Returns the number of servers, with observers.
-    fn count(&self) -> Result<usize, Error> {
+    pub(super) fn count(&self) -> Result<usize, Error> {
         let further = if self.counts_observers { 0 } else { self.observers };
         let count = self.servers.saturating_add(further);
         if !(1..=MAX_SERVERS).contains(&count) {

@@ -447,8 +447,12 @@ impl Engine {
     pub(crate) fn configuration_of(&self, server: Option<usize>, state: &ServerState) -> Arc<Configuration> {
         let Some(server) = server else { return Arc::clone(&self.setup.configuration) };
         let listens = self.setup.listener.as_ref().and_then(|listener| listener.addr_of(server));
+        #[cfg(feature = "tls")]
+        let listens_tls = self.setup.listener.as_ref().and_then(|listener| listener.tls_addr_of(server));
+        #[cfg(not(feature = "tls"))]
+        let listens_tls = None;
         let server_id = state.core.number_of(server);
-        Arc::new(Configuration { listens, server_id, ..(*self.setup.configuration).clone() })
+        Arc::new(Configuration { listens, listens_tls, server_id, ..(*self.setup.configuration).clone() })
     }
 
     /// Does work with the state in one turn. Tasks are woken and lines logged after the unlock.

@@ -100,7 +100,7 @@ fn each_server_has_its_port_for_tls_only_and_tells_of_it() {
 
     let (status, stderr) = Program::start(&[&serve[..], &tls, &more, &more[..2]].concat()).end();
     assert_eq!(status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("takes one --tls-listen") && stderr.contains("there are 3"), "{stderr}");
+    assert!(stderr.contains("take one --tls-listen") && stderr.contains("there are 3"), "{stderr}");
 }
 
 #[test]
