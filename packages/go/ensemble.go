@@ -10,7 +10,7 @@ type ServerInfo struct {
 	// Number counts from 1.
 	Number  int `json:"server"`
 	Address string
-	// Role is "leader", "follower", or "looking" for one that knows no leader.
+	// Role is "leader", "follower", "observer", or "looking" for one that knows no leader.
 	Role string
 	// State is "running", "read-only" without a quorum, "frozen", "partitioned" or "stopped".
 	State    string

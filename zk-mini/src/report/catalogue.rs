@@ -166,12 +166,12 @@ impl Environment {
 /// Adds the gauges of a member of an ensemble.
 fn put_ensemble(all: &mut List<'_>, EnsembleFigures { voters, leader }: EnsembleFigures) {
     all.gauge("quorum_size", voters);
-    let Some(LeaderFigures { uptime, followers, proposals }) = leader else { return };
+    let Some(LeaderFigures { uptime, followers, non_voting, observers, proposals }) = leader else { return };
     let size = |size: Option<usize>| size.map_or(-1, signed);
-    all.gauge("learners", followers);
+    all.gauge("learners", followers + observers);
     all.gauge("synced_followers", followers);
-    all.gauge("synced_non_voting_followers", 0_u32);
-    all.gauge("synced_observers", 0_u32);
+    all.gauge("synced_non_voting_followers", non_voting);
+    all.gauge("synced_observers", observers);
     // A sync is answered as it is read.
     all.gauge("pending_syncs", 0_u32);
     all.gauge("leader_uptime", uptime.0);

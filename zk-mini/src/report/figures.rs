@@ -9,7 +9,9 @@ use zk_wire::{ByteString, Millis, SessionId, UnixMillis, Zxid};
 
 use crate::core::{Compat, ConnId, Now, SessionInfo};
 
-pub use crate::core::{EnsembleFigures, LeaderFigures, Membership, Mode, ProposalSizes, Totals, WatchersTold};
+pub use crate::core::{
+    EnsembleFigures, LeaderFigures, Membership, Mode, ProposalSizes, Totals, WatchersTold,
+};
 pub use crate::report::catalogue::{FigureValue, NamedFigure};
 pub use crate::report::stats::{ConnectionStats, FrameLengths, Latency, ServerStats};
 

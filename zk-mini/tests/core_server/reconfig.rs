@@ -357,3 +357,18 @@ fn there_are_at_most_99_servers() {
     assert_eq!(t.call(conn, &incremental("", &joining(99..101))), Err(ErrorCode::BAD_ARGUMENTS));
     t.call(conn, &incremental("", &joining(99..100))).unwrap();
 }
+
+#[test]
+fn the_leader_counts_those_who_follow_it_by_their_votes() {
+    let mut t = Driver::ensemble_of(config(), &setups(2));
+    let count = |t: &Driver| {
+        let figures = t.core.ensemble_figures(t.now.mono).unwrap();
+        let leader = figures.leader.unwrap();
+        (figures.voters, leader.followers, leader.non_voting, leader.observers)
+    };
+    assert_eq!(count(&t), (3, 2, 0, 2));
+    let conn = super_at(&mut t, 2);
+    t.call(conn, &incremental("1", "")).unwrap();
+    t.core.stop_server(t.now, 4);
+    assert_eq!(count(&t), (2, 2, 1, 1));
+}

@@ -32,7 +32,7 @@ class ServerInfo:
     # From 1.
     number: int
     address: str
-    # leader, follower, or looking if it knows no leader.
+    # leader, follower, observer, or looking if it knows no leader.
     role: str
     # running, read-only (there is no quorum), frozen, partitioned or stopped.
     state: str

@@ -22,8 +22,12 @@ pub struct EnsembleFigures {
 pub struct LeaderFigures {
     /// Time since its election.
     pub uptime: Millis,
-    /// Number of servers with a vote that follow it.
+    /// Number of servers that follow it, without observers.
     pub followers: usize,
+    /// Number of those that are no members, and so have no vote.
+    pub non_voting: usize,
+    /// Number of observers that follow it.
+    pub observers: usize,
     /// Sizes of transactions since its election; `None` before the first.
     pub proposals: Option<ProposalSizes>,
 }
@@ -40,7 +44,7 @@ pub struct ProposalSizes {
     pub max: usize,
 }
 
-/// What the leader counts since its election.
+/// Counts of the leader since its election.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Reign {
     since: Millis,
@@ -66,12 +70,16 @@ impl Core {
     #[must_use]
     pub fn ensemble_figures(&self, now: Millis) -> Option<EnsembleFigures> {
         let ensemble = self.ensemble.as_deref().filter(|ensemble| ensemble.leader.is_some())?;
+        let count = |role| self.servers().iter().filter(|info| info.role == role).count();
         let leader = || LeaderFigures {
             uptime: Millis(now.0.saturating_sub(ensemble.reign.since.0)),
-            followers: self.servers().iter().filter(|info| info.role == Role::Follower).count(),
+            followers: count(Role::Follower),
+            // The leader votes, and does not follow.
+            non_voting: (count(Role::Follower) + 1).saturating_sub(ensemble.voting().len()),
+            observers: count(Role::Observer),
             proposals: ensemble.reign.proposals,
         };
         let leads = self.mode() == Mode::Leader;
-        Some(EnsembleFigures { voters: ensemble.servers.len(), leader: leads.then(leader) })
+        Some(EnsembleFigures { voters: ensemble.members.voters(), leader: leads.then(leader) })
     }
 }

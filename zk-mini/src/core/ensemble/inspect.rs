@@ -58,6 +58,7 @@ impl Mode {
             Self::Standalone | Self::ReadOnly => None,
             Self::Leader => Some("leading - broadcast"),
             Self::Follower => Some("following - broadcast"),
+            Self::Observer => Some("observing - broadcast"),
         }
     }
 }

@@ -20,7 +20,7 @@ public final class ServerInfo extends Answer {
         return json.string("address");
     }
 
-    /** {@return {@code leader}, {@code follower}, or {@code looking} if it knows no leader} */
+    /** {@return {@code leader}, {@code follower}, {@code observer}, or {@code looking} if it knows no leader} */
     public String role() {
         return json.string("role");
     }
