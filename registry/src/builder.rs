@@ -254,6 +254,11 @@ impl Builder {
         Ok(Registry::over(client, self.root, self.acl, seed, self.cache))
     }
 
+    /// Returns the builder of the client alone.
+    pub(crate) fn into_client(self) -> zk_client::Builder {
+        self.client
+    }
+
     fn check_root(&self) -> Result<(), Error> {
         let checked = service::root_path(&self.root).map(drop);
         checked.map_err(|reason| Error::Name { name: self.root.clone(), reason })

@@ -1,14 +1,11 @@
 //! Proof of ownership of a session, to be handed to another process.
 
 use std::fmt;
-use std::time::Duration;
 
 use bytes::Bytes;
-use zk_client::{Connect, SessionId, TcpConnect};
+use zk_client::SessionId;
 
-use crate::error::Error;
-
-/// Proof of ownership of a session: its holder can close the session, see [`close_session`]. All registrations over one
+/// Proof of ownership of a session: its holder can close the session, see [`close_session`](crate::close_session). All registrations over one
 /// [`Registry`](crate::Registry) and its clones belong to one session.
 #[derive(Clone, Eq, PartialEq)]
 pub struct Credentials(zk_client::Credentials);
@@ -16,6 +13,10 @@ pub struct Credentials(zk_client::Credentials);
 impl Credentials {
     pub(crate) fn new(credentials: zk_client::Credentials) -> Self {
         Self(credentials)
+    }
+
+    pub(crate) fn to_client(&self) -> zk_client::Credentials {
+        self.0.clone()
     }
 
     /// Returns the session's id as ZooKeeper prints it in logs and in `ephemeralOwner` of nodes.
@@ -44,32 +45,6 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Credentials({})", self.0.id)
     }
-}
-
-/// Closes the session of a process that has died, so that its instances go at once and not after the session timeout.
-/// Succeeds if the session is gone already. A process that is alive after all registers again in a new session.
-///
-/// # Errors
-/// [`Error::Connect`] if no server confirmed it within `timeout`.
-pub async fn close_session(servers: &str, credentials: &Credentials, timeout: Duration) -> Result<(), Error> {
-    close_session_via(TcpConnect, servers, credentials, timeout).await
-}
-
-/// Closes a session as [`close_session`] does, over connections of another kind than TCP; see
-/// [`Builder::via`](crate::Builder::via).
-///
-/// # Errors
-/// [`Error::Connect`] if no server confirmed it within `timeout`.
-pub async fn close_session_via(
-    connector: impl Connect,
-    servers: &str,
-    credentials: &Credentials,
-    timeout: Duration,
-) -> Result<(), Error> {
-    zk_client::close_session_via(connector, servers, credentials.0.clone(), timeout)
-        .await
-        .map(|_| ())
-        .map_err(Error::Connect)
 }
 
 #[cfg(test)]

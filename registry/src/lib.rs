@@ -112,6 +112,7 @@ pub mod blocking;
 mod builder;
 mod cache;
 mod clock;
+mod close;
 pub mod codec;
 mod credentials;
 #[cfg(feature = "tower")]
@@ -142,7 +143,8 @@ mod warm_up;
 
 pub use builder::Builder;
 pub use clock::unix_ms;
-pub use credentials::{Credentials, close_session, close_session_via};
+pub use close::{close_session, close_session_via};
+pub use credentials::Credentials;
 #[cfg(feature = "tower")]
 pub use discover::Discover;
 pub use error::Error;

@@ -118,6 +118,15 @@ async fn log_in(servers: &str, requires_sasl: bool) {
     assert_eq!(registry.discover("demo").await.expect("it is found").len(), 1);
     drop(service);
 
+    let (mut credentials, timeout) = (registry.credentials().expect("a session"), Duration::from_secs(20));
+    if requires_sasl {
+        let closed = registry::close_session(servers, &credentials, Duration::from_millis(500)).await;
+        assert!(closed.is_err(), "nobody may close a session");
+        credentials = registry.credentials().expect("it lives on");
+    }
+    let closer = Registry::builder().servers(servers).sasl("bob", PASSWORD);
+    closer.close_session(&credentials, timeout).await.expect("bob may");
+
     if requires_sasl {
         let nobody = client().connect().await.expect("the handshake needs no identity");
         let refused = nobody.exists("/").await.expect_err("nobody may do anything");

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::env;
+use std::net::Ipv4Addr;
 use std::process::Command;
 
+use integration_tests::certificates::Certificates;
 use integration_tests::process::Process;
 use integration_tests::scenarios::members;
 use integration_tests::wait::{PATIENCE, eventually, timed_async};
@@ -12,7 +14,7 @@ use nix::unistd::Pid;
 use registry::{InstanceId, Members, Registry};
 use rpc_client::Client;
 use tokio::time::timeout;
-use zk_mini::ZkMini;
+use zk_mini::{Pem, TlsConfig, ZkMini};
 
 /// Run by hand with `KILLS=100` it measures more deaths; `--no-capture` shows the result.
 #[tokio::test(flavor = "multi_thread")]
@@ -48,6 +50,35 @@ async fn only_a_killed_worker_leaves_the_registry_and_long_before_its_session_ex
         took.last()
     );
     assert!(service.terminate().success());
+    service.assert_nothing_left();
+}
+
+/// The process that closes a dead worker's session has to log in as the worker does, with a certificate and by SASL.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_killed_worker_leaves_at_once_where_the_registry_asks_who_its_clients_are() {
+    let certificates = Certificates::new();
+    let tls = TlsConfig::new(
+        Pem::file(certificates.path("server.pem")),
+        Pem::file(certificates.path("server.pem")),
+    )
+    .client_ca(Pem::file(certificates.path("ca.pem")))
+    .load()
+    .unwrap();
+    let builder = ZkMini::builder().sasl_user("bob", "secret").require_auth(["sasl"]).tls(tls);
+    let zk = builder.port_unification(false).listen_tls((Ipv4Addr::LOCALHOST, 0)).start().await.unwrap();
+    let servers = zk.tls_addr().unwrap().to_string() + &certificates.options("client.pem");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_preforked-fixture"));
+    let mut service = Process::start(command.args(["2", &servers, "sasl=bob:secret"]));
+    service.line_with("ready ");
+    let registry = Registry::builder().servers(&servers).sasl("bob", "secret").connect().await.unwrap();
+    let mut seen = registry.subscribe("preforked").await.unwrap();
+    let before = members("both workers", &mut seen, |now| now.len() == 2).await;
+    let (victim, _) = before.instances.first_key_value().unwrap();
+    let pid = Pid::from_raw(number(&before, victim, "pid").try_into().unwrap());
+    kill(pid, Signal::SIGKILL).unwrap();
+    members("the dead worker is gone", &mut seen, |now| !now.instances.contains_key(victim)).await;
+    assert!(service.terminate().success(), "{service}");
+    assert!(zk.children("/preforked").is_none_or(|left| left.is_empty()), "{service}");
     service.assert_nothing_left();
 }
 

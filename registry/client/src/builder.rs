@@ -289,8 +289,7 @@ impl Builder {
     /// counts as one that cannot be reached.
     pub async fn connect(self) -> Result<Client, Error> {
         let (connect_timeout, rounds) = (self.connect_timeout, self.connect_rounds);
-        let schemes: Vec<_> = self.identities.iter().map(|(scheme, _)| scheme.clone()).collect();
-        let user = self.sasl.as_ref().map(|user| user.name.clone()).unwrap_or_default();
+        let who = self.who();
         let client = self.start()?;
         let (clock, shared) = (client.clock(), &client.inner().shared);
         let began = clock.now();
@@ -308,13 +307,7 @@ impl Builder {
                 Some(Some(_)) => return Ok(client),
                 _ => connect_timeout,
             },
-            refusal = shared.wait_for_refusal() => return Err(match refusal {
-                Refusal::Identity { index, code } => {
-                    let path = schemes.get(index).cloned().unwrap_or_default();
-                    Error::Server { op: op_name::<Auth>(), path, code }
-                }
-                Refusal::Login(reason) => Error::Login { user, reason },
-            }),
+            refusal = shared.wait_for_refusal() => return Err(who.refused(refusal)),
             () = given_up => clock.now().since(began).into(),
         };
         Err(Error::Unreachable { within, tried: shared.attempts() })
@@ -347,6 +340,29 @@ impl Builder {
 
     fn start(self) -> Result<Client, Error> {
         let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
+        let (session_timeout, max_request) = (self.session_timeout, self.max_request);
+        let call_timeout = self.call_timeout.unwrap_or(session_timeout);
+        let Setup { config, servers, connector, chroot, clock } = self.setup()?;
+        let (driver, commands, shared) =
+            Driver::new(config, servers.clone(), connector, chroot.clone(), clock.clone());
+        runtime.spawn(clock.attend(driver.run()));
+        Ok(Client::new(Inner {
+            commands,
+            shared,
+            clock,
+            runtime,
+            servers,
+            chroot,
+            session_timeout,
+            call_timeout,
+            max_request,
+            max_pending: MAX_PENDING,
+            next_call: AtomicU64::new(0),
+        }))
+    }
+
+    /// Returns what a driver needs.
+    pub(crate) fn setup(self) -> Result<Setup, Error> {
         let list = match &self.servers {
             Some(servers) => ConnectString::parse(servers)?,
             None if self.connector.is_some() => {
@@ -377,23 +393,46 @@ impl Builder {
         let connector = secured(connector, list.tls.as_ref())?;
         let chroot = Chroot::new(list.chroot + &below);
         let clock = self.clock.unwrap_or_else(Clock::start);
-        let servers = list.servers.clone();
-        let (driver, commands, shared) =
-            Driver::new(config, servers, connector, chroot.clone(), clock.clone());
-        runtime.spawn(clock.attend(driver.run()));
-        Ok(Client::new(Inner {
-            commands,
-            shared,
-            clock,
-            runtime,
-            servers: list.servers,
-            chroot,
-            session_timeout: self.session_timeout,
-            call_timeout: self.call_timeout.unwrap_or(self.session_timeout),
-            max_request: self.max_request,
-            max_pending: MAX_PENDING,
-            next_call: AtomicU64::new(0),
-        }))
+        Ok(Setup { config, servers: list.servers, connector, chroot, clock })
+    }
+
+    /// Returns the names of those who log in.
+    pub(crate) fn who(&self) -> Who {
+        Who {
+            schemes: self.identities.iter().map(|(scheme, _)| scheme.clone()).collect(),
+            user: self.sasl.as_ref().map(|user| user.name.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+/// Parts of a driver.
+pub(crate) struct Setup {
+    pub(crate) config: session::SessionConfig,
+    pub(crate) servers: Vec<String>,
+    pub(crate) connector: Arc<dyn Connect>,
+    pub(crate) chroot: Chroot,
+    pub(crate) clock: Clock,
+}
+
+/// Names of those who log in, for errors.
+pub(crate) struct Who {
+    /// Schemes of the identities.
+    schemes: Vec<String>,
+    /// User of SASL.
+    user: String,
+}
+
+impl Who {
+    /// Returns the error of a refusal.
+    pub(crate) fn refused(self, refusal: Refusal) -> Error {
+        let Self { schemes, user } = self;
+        match refusal {
+            Refusal::Identity { index, code } => {
+                let path = schemes.get(index).cloned().unwrap_or_default();
+                Error::Server { op: op_name::<Auth>(), path, code }
+            }
+            Refusal::Login(reason) => Error::Login { user, reason },
+        }
     }
 }
 

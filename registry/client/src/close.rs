@@ -1,19 +1,18 @@
 //! Closes the session of another process.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use common::{Clock, Millis};
+use common::Millis;
 use tokio::sync::oneshot;
 
+use crate::builder::{Builder, Setup};
 use crate::chroot::Chroot;
+use crate::client::Client;
 use crate::command::Command;
-use crate::connect::{Connect, TcpConnect};
+use crate::connect::Connect;
 use crate::driver::Driver;
 use crate::error::Error;
-use crate::secured::secured;
-use crate::servers::ConnectString;
-use crate::session::{self, CloseResult};
+use crate::session::CloseResult;
 use crate::session_state::Credentials;
 
 /// State in which [`close_session`] found the session.
@@ -26,7 +25,8 @@ pub enum SessionEnd {
 }
 
 /// Closes the session of a process that died, so that its ephemeral nodes go now and not after the session timeout. If the
-/// session's owner is alive, it loses the session.
+/// session's owner is alive, it loses the session. Servers that ask who their clients are answer
+/// [`Builder::close_session`], which logs in.
 ///
 /// # Errors
 /// [`Error::Servers`] if `servers` is invalid; [`Error::Tls`] if its files for TLS cannot be used; [`Error::Unreachable`] if no server confirmed it within `timeout`.
@@ -51,7 +51,7 @@ pub async fn close_session(
     credentials: Credentials,
     timeout: Duration,
 ) -> Result<SessionEnd, Error> {
-    close_session_via(TcpConnect, servers, credentials, timeout).await
+    Client::builder().servers(servers).close_session(credentials, timeout).await
 }
 
 /// Closes a session like [`close_session`], over connections of another kind.
@@ -64,31 +64,62 @@ pub async fn close_session_via(
     credentials: Credentials,
     timeout: Duration,
 ) -> Result<SessionEnd, Error> {
-    let list = ConnectString::parse(servers)?;
-    let (connector, servers) = (secured(Arc::new(connector), list.tls.as_ref())?, list.servers);
-    let config = session::SessionConfig {
-        servers: servers.len(),
-        session_timeout: Millis::from(timeout),
-        connect_timeout: Millis::from(timeout),
-        read_only: false,
-        answer_timeout: None,
-        max_pending: 1,
-        identities: Vec::new(),
-        sasl: None,
-        seed: fastrand::u64(..),
-        attach: Some(credentials),
-    };
-    let (driver, commands, shared) =
-        Driver::new(config, servers, connector, Chroot::default(), Clock::start());
-    let (done, outcome) = oneshot::channel();
-    // The driver holds the other end.
-    let _ = commands.send(Command::Close { within: timeout, done });
-    driver.run().await;
-    match outcome.await {
-        Ok(CloseResult::Closed) => Ok(SessionEnd::Closed),
-        Ok(CloseResult::AlreadyGone) => Ok(SessionEnd::AlreadyGone),
-        Ok(CloseResult::Unknown { .. }) | Err(_) => {
-            Err(Error::Unreachable { within: timeout, tried: shared.attempts() })
+    Client::builder().servers(servers).via(connector).close_session(credentials, timeout).await
+}
+
+impl Builder {
+    /// Closes the session of a process that died, as [`close_session`] does, over a connection with all that is set here: TLS, and
+    /// the identities and the login of a client. Where servers ask each connection for a login, they let nobody close a session
+    /// without one. The session timeout and the chroot have no effect.
+    ///
+    /// # Errors
+    /// [`Error::Servers`] if the list is invalid; [`Error::Tls`] if its files for TLS cannot be used; [`Error::Server`] with
+    /// `AUTH_FAILED` as soon as a server refuses an identity, and [`Error::Login`] as soon as one refuses the login;
+    /// [`Error::Unreachable`] if no server confirmed it within `timeout`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let zk = zk_mini::ZkMini::builder().sasl_user("bob", "secret").require_auth(["sasl"]).start().await?;
+    /// # let servers = zk.connect_string();
+    /// use zk_client::{Client, SessionEnd};
+    ///
+    /// let bob = || Client::builder().servers(&servers).sasl("bob", "secret");
+    /// let worker = bob().connect().await?;
+    /// let credentials = worker.credentials().expect("a connected client has a session");
+    /// let end = bob().close_session(credentials, Duration::from_secs(5)).await?;
+    /// assert_eq!(end, SessionEnd::Closed);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn close_session(
+        self,
+        credentials: Credentials,
+        timeout: Duration,
+    ) -> Result<SessionEnd, Error> {
+        let who = self.who();
+        let Setup { mut config, servers, connector, clock, .. } = self.setup()?;
+        config.session_timeout = Millis::from(timeout);
+        config.connect_timeout = Millis::from(timeout);
+        config.max_pending = 1;
+        config.attach = Some(credentials);
+        let (driver, commands, shared) =
+            Driver::new(config, servers, connector, Chroot::default(), clock.clone());
+        let (done, outcome) = oneshot::channel();
+        // The driver holds the other end.
+        let _ = commands.send(Command::Close { within: timeout, done });
+        tokio::select! {
+            biased;
+            () = clock.attend(driver.run()) => {}
+            refusal = shared.wait_for_refusal() => return Err(who.refused(refusal)),
+        }
+        match outcome.await {
+            Ok(CloseResult::Closed) => Ok(SessionEnd::Closed),
+            Ok(CloseResult::AlreadyGone) => Ok(SessionEnd::AlreadyGone),
+            Ok(CloseResult::Unknown { .. }) | Err(_) => {
+                Err(Error::Unreachable { within: timeout, tried: shared.attempts() })
+            }
         }
     }
 }

@@ -129,9 +129,9 @@ impl Session {
     }
 
     /// Uses the connection for our session: first gives its identities and waits for the answers, because servers tell
-    /// missed changes only to clients that may read the node, and because nothing may be done without them.
+    /// missed changes only to clients that may read the node, and because nothing may be done without them, not even a close.
     pub(super) fn identify(&mut self, now: Millis) {
-        if self.identities.is_empty() || self.closing.is_some() {
+        if self.identities.is_empty() {
             self.go_live(now);
             return;
         }

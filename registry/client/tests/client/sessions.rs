@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::support::{Cable, client_of, server, soon, until};
 use zk_client::{
-    Acl, Client, CloseReason, CreateMode, Credentials, Error, EventType, Expected, SessionEnd, SessionState,
-    WatchLost, close_session_via,
+    Acl, Builder, Client, CloseReason, CreateMode, Credentials, Error, ErrorCode, EventType, Expected,
+    SessionEnd, SessionState, WatchLost, close_session_via,
 };
-use zk_mini::{On, Then};
+use zk_mini::{On, Then, ZkMini};
 
 async fn ephemeral(client: &Client, path: &str) {
     client.create(path, "", CreateMode::Ephemeral).await.unwrap();
@@ -143,6 +143,50 @@ async fn the_session_of_another_process_can_be_closed() {
     let state =
         until(&client, |state| matches!(state, SessionState::Connected(id) if Some(*id) != old)).await;
     assert!(matches!(state, SessionState::Connected(_)));
+}
+
+#[tokio::test]
+async fn a_session_is_closed_where_servers_ask_who_closes_it() {
+    let by_sasl = ZkMini::builder().in_memory().sasl_user("bob", "secret").require_auth(["sasl"]);
+    let by_digest = ZkMini::builder().in_memory().require_auth(["digest"]);
+    let bob: fn(Builder, &str) -> Builder = |client, password| client.sasl("bob", password);
+    let me: fn(Builder, &str) -> Builder = |client, password| client.auth("digest", format!("me:{password}"));
+    for (zk, known) in [(by_sasl, bob), (by_digest, me)] {
+        let zk = zk.start().await.unwrap();
+        let cable = Cable::new(&zk);
+        let of = |cable: &Cable| Client::builder().servers("any:1").via(cable.clone());
+        let worker = known(of(&cable), "secret").connect().await.unwrap();
+        ephemeral(&worker, "/mine").await;
+        let credentials = worker.credentials().unwrap();
+        cable.unplug();
+        let helper = Cable::new(&zk);
+        let client = || of(&helper);
+        let close = |closer: Builder, within| closer.close_session(credentials.clone(), within);
+
+        // Nobody may close it. The server closes the connection instead of its session, again and again.
+        let nobody = close(client(), Duration::from_millis(200)).await.unwrap_err();
+        assert!(matches!(nobody, Error::Unreachable { .. }), "{nobody}");
+        assert!(zk.get("/mine").is_some());
+        let long = Duration::from_secs(60);
+        assert_eq!(soon(close(known(client(), "secret"), long)).await.unwrap(), SessionEnd::Closed);
+        assert!(zk.get("/mine").is_none());
+        assert_eq!(soon(close(known(client(), "secret"), long)).await.unwrap(), SessionEnd::AlreadyGone);
+    }
+}
+
+#[tokio::test]
+async fn closing_a_session_ends_with_the_first_refusal_of_who_closes_it() {
+    let zk = ZkMini::builder().in_memory().sasl_user("bob", "secret").start().await.unwrap();
+    let worker = client_of(&zk).connect().await.unwrap();
+    ephemeral(&worker, "/mine").await;
+    let (credentials, long) = (worker.credentials().unwrap(), Duration::from_secs(3_600));
+    let wrong = client_of(&zk).sasl("bob", "guess").close_session(credentials.clone(), long);
+    let refused = soon(wrong).await.unwrap_err();
+    assert!(matches!(&refused, Error::Login { user, .. } if user == "bob"), "{refused}");
+    let unknown = client_of(&zk).auth("kerberos", "me").close_session(credentials, long);
+    let refused = soon(unknown).await.unwrap_err();
+    assert_eq!(refused.code(), Some(ErrorCode::AUTH_FAILED), "{refused}");
+    assert!(zk.get("/mine").is_some());
 }
 
 #[tokio::test]

@@ -76,6 +76,10 @@ async fn a_client_with_a_certificate_is_let_in_by_code_and_by_the_list_of_server
     let by_list = soon(Client::connect(&list)).await.unwrap();
     assert_eq!(by_list.get("/large").await.unwrap().0, vec![7; 1_000_000]);
 
+    let third = soon(client(addr, tls.clone()).connect()).await.unwrap();
+    let session = third.credentials().unwrap();
+    let end = soon(client(addr, tls.clone()).close_session(session, PATIENCE)).await.unwrap();
+    assert_eq!(end, SessionEnd::Closed);
     let ends = (by_code.credentials().unwrap(), by_list.credentials().unwrap());
     let via = TlsConnect::new(TcpConnect, tls.load().unwrap());
     let end = close_session_via(via, &addr.to_string(), ends.0, PATIENCE).await.unwrap();

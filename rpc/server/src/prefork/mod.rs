@@ -15,7 +15,7 @@ use crate::announce::announcer::GOODBYE;
 use crate::limits::Limits;
 use crate::server::Server;
 
-use plan::{Plan, QUICK_DRAIN};
+use plan::{Access, Plan, QUICK_DRAIN};
 use worker::WorkerSetup;
 
 /// Serves a [`Service`](crate::Service), or all that a [`Server`] has, from several worker processes on one address.
@@ -110,6 +110,7 @@ impl<F: FnMut(u32) -> S, S: Into<Server>> Prefork<F> {
     pub fn new(server: F) -> Self {
         let plan = Plan {
             zookeeper: None,
+            registry: Access::default(),
             service_name: None,
             host: None,
             direct_ports: true,
@@ -167,6 +168,26 @@ impl<F: FnMut(u32) -> S, S: Into<Server>> Prefork<F> {
     /// Sets the registry in which to register the workers: `host:port,…/chroot`. Default: none, no worker is registered.
     pub fn zookeeper(mut self, servers: impl Into<String>) -> Self {
         self.plan.zookeeper = Some(servers.into());
+        self
+    }
+
+    /// Configures all connections to the registry: those of the workers, and the one that removes the entries of a worker that
+    /// died. For a registry that asks who its clients are, by TLS or a login. The function is called in each worker, and in a
+    /// process of its own after a death; servers and timeouts are those that are set here. Default: no settings.
+    ///
+    /// ```no_run
+    /// use rpc_server::{Context, Prefork, PreforkError, Service, Status};
+    ///
+    /// fn main() -> Result<(), PreforkError> {
+    ///     let echo = |text: String, _: Context| async move { Ok::<_, Status>(text) };
+    ///     Prefork::new(move |_slot| Service::builder("echo").method("echo", echo).build())
+    ///         .zookeeper("zk1:2181,zk2:2181")
+    ///         .registry(|registry| registry.sasl("echo", "secret"))
+    ///         .run()
+    /// }
+    /// ```
+    pub fn registry(mut self, configure: impl Fn(registry::Builder) -> registry::Builder + 'static) -> Self {
+        self.plan.registry = Access(Some(Rc::new(configure)));
         self
     }
 
@@ -276,7 +297,8 @@ impl<F: FnMut(u32) -> S, S: Into<Server>> Prefork<F> {
             prefork = prefork.on_usr1(move || hook());
         }
         if let Some(servers) = plan.zookeeper.clone() {
-            prefork = prefork.on_unclean_death(move |dead| worker::close_session_of(dead, &servers));
+            let access = plan.registry.clone();
+            prefork = prefork.on_unclean_death(move |dead| worker::close_session_of(dead, &access, &servers));
         }
         let mut listener = Some(listener);
         Ok(prefork.run(|worker| {

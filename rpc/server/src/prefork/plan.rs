@@ -1,6 +1,8 @@
 //! The plan of a preforked service, which all workers and their entries in the registry follow.
 
+use std::fmt;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 #[cfg(feature = "tls")]
@@ -19,6 +21,7 @@ pub(crate) const QUICK_DRAIN: Duration = Duration::from_secs(1);
 pub(crate) struct Plan {
     /// Servers of the registry in which to register; `None` for no registry.
     pub(crate) zookeeper: Option<String>,
+    pub(crate) registry: Access,
     pub(crate) service_name: Option<String>,
     /// Host that clients connect to.
     pub(crate) host: Option<String>,
@@ -34,6 +37,30 @@ pub(crate) struct Plan {
     pub(crate) limits: Limits,
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<ServerTls>,
+}
+
+/// Settings of connections to the registry beyond its servers.
+#[derive(Clone, Default)]
+pub(crate) struct Access(pub(crate) Option<Rc<Configure>>);
+
+/// Function that adds settings to those of a registry.
+pub(crate) type Configure = dyn Fn(registry::Builder) -> registry::Builder;
+
+impl Access {
+    /// Returns a registry at these servers, to be connected to.
+    pub(crate) fn to(&self, servers: &str) -> registry::Builder {
+        let builder = registry::Registry::builder().servers(servers);
+        match &self.0 {
+            Some(configure) => configure(builder),
+            None => builder,
+        }
+    }
+}
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Access").finish_non_exhaustive()
+    }
 }
 
 impl Plan {

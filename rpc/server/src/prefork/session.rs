@@ -11,10 +11,8 @@ use crate::announce::announcer::GOODBYE;
 /// Opens the registry, if there is one. An urgent worker does not wait for it.
 pub(crate) async fn open(plan: &Plan, urgent: bool) -> Result<Option<Registry>, WorkerError> {
     let Some(servers) = &plan.zookeeper else { return Ok(None) };
-    let builder = Registry::builder()
-        .servers(servers)
-        .session_timeout(plan.session_timeout)
-        .connect_timeout(plan.connect_timeout);
+    let builder =
+        plan.registry.to(servers).session_timeout(plan.session_timeout).connect_timeout(plan.connect_timeout);
     Ok(Some(if urgent { builder.connect_in_background().await? } else { builder.connect().await? }))
 }
 

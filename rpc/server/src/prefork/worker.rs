@@ -18,7 +18,7 @@ use tokio::runtime::{self, Runtime};
 use tokio::select;
 use tokio::time::{sleep, timeout};
 
-use super::plan::{Plan, QUICK_DRAIN, WorkerError, stop_asked};
+use super::plan::{Access, Plan, QUICK_DRAIN, WorkerError, stop_asked};
 use super::session;
 use crate::announce::announcer::{Announcer, GOODBYE, clients_gone};
 use crate::chance::seed_of;
@@ -62,10 +62,12 @@ fn build_runtime() -> Result<Runtime, WorkerError> {
 }
 
 /// Closes the session of a worker that died without doing so. Runs in a helper process.
-pub(crate) fn close_session_of(dead: &DeadWorker<'_>, servers: &str) {
+pub(crate) fn close_session_of(dead: &DeadWorker<'_>, access: &Access, servers: &str) {
     let Some(credentials) = Credentials::from_bytes(dead.note) else { return };
-    let close =
-        |runtime: Runtime| Ok(runtime.block_on(registry::close_session(servers, &credentials, GOODBYE))?);
+    let close = |runtime: Runtime| {
+        let registry = access.to(servers);
+        Ok(runtime.block_on(registry.close_session(&credentials, GOODBYE))?)
+    };
     let closed: Result<(), WorkerError> = build_runtime().and_then(close);
     let (slot, pid) = (dead.slot, dead.pid);
     match closed {
