@@ -1,5 +1,6 @@
 """Tests of with_servers.py, with zk-mini in ZK_MINI; standard library only."""
 
+import contextlib
 import os
 import pathlib
 import signal
@@ -7,21 +8,30 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 
+# Maximum wait, in seconds.
+PATIENCE = 20
+
 HERE = pathlib.Path(__file__).resolve().parent
 
-# Starts three servers as a harness does, and prints the id of each process.
+# Starts three servers as a harness does, the last with the given role, and prints the id of each process.
 HARNESS = """
 cd "$1"
+last=$2
 server() {
     mkdir -p $1
     echo $1 >$1/myid
     echo "dataDir=$PWD/$1
 clientPort=$((ZOOKEEPER_PORT_OFFSET + 10 * $1 - 10))
 tickTime=2000" >$1/zoo.cfg
-    for n in 1 2 3; do echo "server.$n=localhost:$((ZOOKEEPER_PORT_OFFSET + 10 * n - 8)):1:participant" >>$1/zoo.cfg; done
+    for n in 1 2 3; do
+        role=participant
+        [ $n -lt 3 ] || role=$last
+        echo "server.$n=localhost:$((ZOOKEEPER_PORT_OFFSET + 10 * n - 8)):$((ZOOKEEPER_PORT_OFFSET + 10 * n - 9)):$role" >>$1/zoo.cfg
+    done
     java -Dzookeeper.4lw.commands.whitelist=* org.example.Main $1/zoo.cfg &
     echo "server $1 $!"
 }
@@ -32,8 +42,8 @@ wait
 
 
 def within(condition):
-    """Waits until a condition holds. Returns `False` if it does not within 20 seconds."""
-    deadline = time.monotonic() + 20
+    """Waits until a condition holds. Returns `False` if it does not in time."""
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         if condition():
             return True
@@ -44,9 +54,9 @@ def within(condition):
 class Suite:
     """The program with a harness, in a session of its own."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, last="participant"):
         self.process = subprocess.Popen(
-            [sys.executable, HERE / "with_servers.py", "bash", "-c", HARNESS, "harness", folder],
+            [sys.executable, HERE / "with_servers.py", "bash", "-c", HARNESS, "harness", folder, last],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -58,19 +68,26 @@ class Suite:
 
     def wait_for_servers(self, count):
         """Waits until so many servers have said that they are ready."""
+        watch = threading.Timer(PATIENCE, self.process.kill)
+        watch.start()
         while count:
             words = self.process.stdout.readline().split()
+            if not words:
+                raise RuntimeError("the servers do not start")
             if words[0] == "server":
                 self.pids[int(words[1])] = int(words[2])
             else:
                 self.ports.add(int(words[-1].rpartition(":")[2]))
                 count -= 1
+        watch.cancel()
 
-    def port(self, number):
-        return sorted(self.ports)[number - 1]
+    def keeper(self):
+        """Returns the name by which the processes of servers find the program."""
+        environment = pathlib.Path(f"/proc/{self.pids[1]}/environ").read_bytes().split(b"\0")
+        return next(entry.partition(b"=")[2] for entry in environment if entry.startswith(b"WITH_SERVERS=")).decode()
 
     def modes(self):
-        """Returns the mode of each server; `None` for one whose port refuses."""
+        """Returns the mode of each server; `None` for one that is down."""
         return [mode(port) for port in sorted(self.ports)]
 
     def left(self):
@@ -86,11 +103,13 @@ class Suite:
         return left
 
     def end(self):
-        for pid in self.left():
-            os.kill(int(pid), signal.SIGKILL)
+        self.process.kill()
         self.process.wait()
         self.process.stdin.close()
         self.process.stdout.close()
+        for pid in self.left():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def mode(port):
@@ -98,21 +117,25 @@ def mode(port):
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             connection.sendall(b"srvr")
             answer = b"".join(iter(lambda: connection.recv(4096), b"")).decode()
-    except ConnectionRefusedError:
+    except ConnectionError:
         return None
     return next((line.removeprefix("Mode: ") for line in answer.splitlines() if line.startswith("Mode: ")), answer)
 
 
 class WithServers(unittest.TestCase):
-    def setUp(self):
+    def started(self, *role):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
-        self.suite = Suite(folder.name)
-        self.addCleanup(self.suite.end)
-        self.suite.wait_for_servers(3)
+        suite = Suite(folder.name, *role)
+        self.addCleanup(suite.end)
+        suite.wait_for_servers(3)
+        return suite
+
+    def test_a_server_may_be_an_observer(self):
+        self.assertEqual(self.started("observer").modes(), ["follower", "leader", "observer"])
 
     def test_each_process_is_a_server_of_one_ensemble(self):
-        suite = self.suite
+        suite = self.started()
         self.assertEqual(sorted(filter(None, suite.modes())), ["follower", "follower", "leader"])
         # However it ends.
         for number in signal.SIGTERM, signal.SIGKILL:
@@ -130,23 +153,39 @@ class WithServers(unittest.TestCase):
         os.kill(suite.pids[2], signal.SIGTERM)
         self.assertTrue(within(lambda: suite.modes() == [None, None, None]))
 
+    def test_the_outputs_of_a_killed_process_end_with_its_server(self):
+        suite = self.started()
+        folder = pathlib.Path(f"/proc/{suite.pids[1]}/cwd").resolve()
+        server = subprocess.Popen(
+            [HERE / "java", "org.example.Main", folder / "1" / "zoo.cfg"],
+            env={**os.environ, "WITH_SERVERS": suite.keeper()},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        os.kill(suite.pids[1], signal.SIGTERM)
+        self.assertIn("listening on", server.stdout.readline())
+        self.assertIsNotNone(suite.modes()[0])
+        server.kill()
+        self.assertEqual(server.stdout.read(), "")
+        self.assertIsNone(suite.modes()[0])
+        server.wait()
+        server.stdout.close()
+
     def test_nothing_is_left_when_it_is_killed(self):
         for number in signal.SIGKILL, signal.SIGTERM:
-            with self.subTest(number), tempfile.TemporaryDirectory() as folder:
-                suite = Suite(folder)
-                self.addCleanup(suite.end)
-                suite.wait_for_servers(3)
+            with self.subTest(number):
+                suite = self.started()
                 self.assertGreaterEqual(len(suite.left()), 6)
                 os.kill(suite.process.pid, number)
                 self.assertTrue(within(lambda: not suite.left()), suite.left())
 
     def test_nothing_is_left_when_the_suite_ends(self):
-        children = pathlib.Path(f"/proc/{self.suite.process.pid}/task/{self.suite.process.pid}/children").read_text().split()
-        for child in children:
-            if pathlib.Path(f"/proc/{child}/comm").read_text() == "bash\n":
-                os.kill(int(child), signal.SIGKILL)
-        self.assertTrue(within(lambda: not self.suite.left()), self.suite.left())
-        self.assertEqual(self.suite.process.wait(), 128 + signal.SIGKILL)
+        suite = self.started()
+        children = pathlib.Path(f"/proc/{suite.process.pid}/task/{suite.process.pid}/children").read_text()
+        is_harness = lambda child: pathlib.Path(f"/proc/{child}/comm").read_text() == "bash\n"
+        os.kill(int(next(filter(is_harness, children.split()))), signal.SIGKILL)
+        self.assertTrue(within(lambda: not suite.left()), suite.left())
+        self.assertEqual(suite.process.wait(), 128 + signal.SIGKILL)
 
 
 if __name__ == "__main__":

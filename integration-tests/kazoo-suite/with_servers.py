@@ -19,6 +19,7 @@ import os
 import pathlib
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,9 @@ PORTS = 30
 PATIENCE = 30
 
 WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+# Maximum length of the message of a process, in bytes.
+LONGEST = 1 << 16
 
 # prctl(2): signal that a process gets when its parent ends.
 PR_SET_PDEATHSIG = 1
@@ -54,6 +58,10 @@ class Config:
         self.size = max(1, len(numbers))
         if self.size > 1 and numbers != list(range(1, self.size + 1)):
             raise ValueError(f"the servers have the numbers {numbers}, not 1 to {self.size}")
+        watching = [number for number in numbers if ":observer" in self.entries[f"server.{number}"]]
+        self.observers = len(watching)
+        if watching != numbers[self.size - self.observers :]:
+            raise ValueError(f"the observers are {watching}, and not the last servers")
         self.number = 1
         if self.size > 1:
             self.number = int(pathlib.Path(self.entries["dataDir"], "myid").read_text(encoding="utf-8"))
@@ -106,7 +114,10 @@ class Ensemble:
         file.write_text(config.text, encoding="utf-8")
         options = ["--compat", "3.8", "--config", file, "--sync", "none", "--ready", "json", "--stop-on-eof", "--http", "127.0.0.1:0"]
         options += ["--jaas", config.jaas] if config.jaas else []
-        options += [f"--servers={config.size}"] if config.size > 1 else []
+        if config.size > 1:
+            options.append(f"--servers={config.size - config.observers}")
+        if config.observers:
+            options.append(f"--observers={config.observers}")
         for key, option in ("clientPort", "--listen"), ("secureClientPort", "--tls-listen"):
             if key in config.entries:
                 options += [f"{option}={port}" for port in config.ports(key)]
@@ -141,20 +152,36 @@ class Keeper:
         with open(self.log, "a", encoding="utf-8") as log:
             print(state, server, file=log)
 
-    async def attend(self, reader, writer):
-        """Serves the process of one server, from its start to its end."""
+    async def listen(self, listener):
+        """Serves processes for ever."""
+        attending = set()
+        while True:
+            connection, _ = await asyncio.get_running_loop().sock_accept(listener)
+            attending.add(asyncio.create_task(self.attend(connection)))
+
+    async def attend(self, connection):
+        """Serves the process of one server, from its start to its end, and holds its outputs meanwhile."""
+        connection.setblocking(True)
+        start, outputs, _, _ = await asyncio.to_thread(socket.recv_fds, connection, LONGEST, 2)
+        reader, writer = await asyncio.open_connection(sock=connection)
         try:
-            line = await reader.readline()
-            if line:
-                await self.keep(json.loads(line), reader, writer)
+            if start:
+                await self.keep(json.loads(start), reader, writer)
         except ConnectionError:
             pass
         finally:
+            for output in outputs:
+                os.close(output)
             writer.close()
 
     async def keep(self, start, reader, writer):
-        config = Config(start["config"], start["properties"])
-        ports = config.ports("clientPort")
+        try:
+            config = Config(start["config"], start["properties"])
+            ports = config.ports("clientPort")
+        except (KeyError, OSError, ValueError) as error:
+            print(f"with_servers: {start['config']}: {error!r}", file=sys.stderr)
+            self.note("failed", f"pid {start['pid']} with {start['config']}")
+            return
         ensemble, port = self.ensembles[tuple(ports)], ports[config.number - 1]
         server = f"pid {start['pid']} on port {port}"
         self.note("start", server)
@@ -181,23 +208,26 @@ def end_with_parent():
 
 async def run(command, folder):
     keeper = Keeper(folder, os.environ.get("WITH_SERVERS_LOG", os.devnull))
-    socket = folder / "keeper"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / "keeper"))
+    listener.listen()
+    listener.setblocking(False)
     with reserved(PORTS) as first:
         here = pathlib.Path(__file__).resolve().parent
         environment = {
             **os.environ,
             "PATH": f"{here}{os.pathsep}{os.environ['PATH']}",
-            "WITH_SERVERS": str(socket),
+            "WITH_SERVERS": str(folder / "keeper"),
             "ZOOKEEPER_PORT_OFFSET": str(first),
         }
-        attending = await asyncio.start_unix_server(keeper.attend, socket)
+        listening = asyncio.create_task(keeper.listen(listener))
         suite = await asyncio.create_subprocess_exec(*command, env=environment, preexec_fn=end_with_parent)
         ended = asyncio.create_task(suite.wait())
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, suite.kill)
         status = await ended
-        attending.close()
+        listening.cancel()
         await keeper.end()
         return status if status >= 0 else 128 - status
 
