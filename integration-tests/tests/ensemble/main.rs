@@ -1,6 +1,7 @@
 //! Registry, client and data files with a real Apache ZooKeeper, whose servers are killed under them.
 
 mod bad_input;
+mod clients;
 mod command_line;
 mod exchange;
 mod hand_over;
