@@ -9,21 +9,23 @@ use crate::shell::limits::LONGEST_FRAME;
 /// Limits. Those beyond ZooKeeper's are far above the needs of real systems.
 impl Builder {
     /// Sets `maxClientCnxns`, the maximum number of TCP connections from one address; 60 unless set, and 0 or less is
-    /// no limit. Further connections are closed without a word. In-memory connections are not counted.
+    /// no limit. Further connections are closed without a word. In-memory connections are not counted. Each of several
+    /// [`servers`](Self::servers) counts its own, and those to an address for TLS only apart from the others.
     pub fn max_client_connections(mut self, max: i32) -> Self {
         self.limits.max_client_connections = max;
         self
     }
 
     /// Sets `maxCnxns`, the maximum number of TCP connections; 0 or less, the default, is no limit. Further connections are
-    /// closed without a word. In-memory connections are not counted.
+    /// closed without a word. In-memory connections are not counted. Each of several [`servers`](Self::servers) counts its own.
     pub fn max_connections(mut self, max: i32) -> Self {
         self.limits.max_connections = max;
         self
     }
 
     /// Throttles new connections, for a server that many clients come to at once; off unless set. A connection that finds no
-    /// token is closed without a word when it asks for a session, and its client tries again.
+    /// token is closed without a word when it asks for a session, and its client tries again. Each of several
+    /// [`servers`](Self::servers) has tokens of its own.
     pub fn throttle(mut self, throttle: Throttle) -> Self {
         self.core.throttle = throttle;
         self

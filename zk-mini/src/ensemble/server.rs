@@ -76,17 +76,18 @@ impl Server {
         self.handle.clone().showing(Some(self.server))
     }
 
-    /// Returns the first address that the server listens on; `None` if it is in memory only.
+    /// Returns the first address that the server listens on; `None` if it is in memory only, or listens for TLS only.
     #[must_use]
     pub fn addr(&self) -> Option<SocketAddr> {
-        self.handle.engine.setup.listener.as_ref()?.addr_of(self.server)
+        self.handle().addr()
     }
 
-    /// Returns the first address that the server listens on for TLS only; `None` if there is none. With the feature `tls`.
+    /// Returns the first address that the server listens on for TLS only; `None` if there is none. What is done to the server
+    /// is done to this port, too.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls_addr(&self) -> Option<SocketAddr> {
-        self.handle.engine.setup.listener.as_ref()?.tls_addr_of(self.server)
+        self.handle().tls_addr()
     }
 
     /// Returns the connect string of this server alone.
@@ -115,7 +116,7 @@ impl Server {
         Connector::new(&self.handle.engine, Some(self.server))
     }
 
-    /// Stops the server: its port refuses, and its connections are closed when this returns. If it leads, another server is
+    /// Stops the server: its ports refuse, and its connections are closed when this returns. If it leads, another server is
     /// elected; if fewer than a majority are left, the quorum is [lost](Handle::lose_quorum).
     pub async fn stop(&self) {
         if let Some(listener) = &self.handle.engine.setup.listener {
@@ -124,7 +125,7 @@ impl Server {
         self.change_and_close(Core::stop_server).await;
     }
 
-    /// Starts the server after [`stop`](Self::stop), on the same port, with everything that has happened meanwhile. Does
+    /// Starts the server after [`stop`](Self::stop), on the same ports, with everything that has happened meanwhile. Does
     /// nothing if it runs.
     ///
     /// # Errors

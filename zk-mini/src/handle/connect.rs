@@ -11,14 +11,23 @@ impl Handle {
     /// Returns the first address that the server listens on; `None` if it is in memory only.
     #[must_use]
     pub fn addr(&self) -> Option<SocketAddr> {
-        self.engine.setup.configuration.listens
+        self.firsts().0
     }
 
     /// Returns the first address that the server listens on for TLS only; `None` if there is none.
     #[cfg(feature = "tls")]
     #[must_use]
     pub fn tls_addr(&self) -> Option<SocketAddr> {
-        self.engine.setup.configuration.listens_tls
+        self.firsts().1
+    }
+
+    /// Returns the first address, and the first one for TLS only, of the server that it shows.
+    fn firsts(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        let setup = &self.engine.setup;
+        match (&setup.listener, self.server) {
+            (Some(listener), Some(server)) => listener.firsts_of(server),
+            _ => (setup.configuration.listens, setup.configuration.listens_tls),
+        }
     }
 
     /// Returns the connect string for clients: `127.0.0.1:PORT`, in an ensemble one for each server, with commas. A server that listens on every address gives its

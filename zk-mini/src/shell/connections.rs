@@ -20,10 +20,10 @@ use crate::shell::turn::Turn;
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
     by_id: BTreeMap<ConnId, Entry>,
-    /// Number of connections over TCP, by address.
-    per_ip: BTreeMap<IpAddr, usize>,
-    /// Number of connections over TCP.
-    over_tcp: usize,
+    /// Number of connections over TCP, by port and address.
+    per_ip: BTreeMap<(Port, IpAddr), usize>,
+    /// Number of connections over TCP, by server.
+    over_tcp: BTreeMap<usize, usize>,
     given: u64,
     /// Times by which connections must request a session, in order. The first one has not done so; others may have, or
     /// have ended.
@@ -37,9 +37,8 @@ pub(crate) struct Connections {
 pub(crate) struct Entry {
     /// Address of the other end; `None` if it is in this process.
     pub(crate) remote: Option<SocketAddr>,
+    port: Port,
     pub(crate) outbox: Arc<Outbox>,
-    /// Server that it belongs to; the first one, if this is no ensemble.
-    server: usize,
     /// Time at which it was accepted.
     pub(crate) established: UnixMillis,
     /// Time by which it must request a session.
@@ -49,6 +48,15 @@ pub(crate) struct Entry {
     answered: bool,
     /// True once the core has closed and forgotten it.
     closed_by_core: bool,
+}
+
+/// Port that counts its connections: each server does so for itself, and apart for those of a port for TLS only, as
+/// ZooKeeper does.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub(crate) struct Port {
+    /// Server of an ensemble; 0 for a single server.
+    pub(crate) server: usize,
+    pub(crate) is_for_tls: bool,
 }
 
 /// Reason for refusing a connection.
@@ -67,29 +75,30 @@ impl Connections {
     pub(crate) fn admit(
         &mut self,
         remote: Option<SocketAddr>,
-        server: usize,
+        port: Port,
         turn: &Turn<'_>,
     ) -> Result<(ConnId, Arc<Outbox>), Refused> {
         if let Some(remote) = remote {
-            if !turn.limits.allows_one_more(self.over_tcp) {
+            let over_tcp = self.over_tcp.entry(port.server).or_default();
+            if !turn.limits.allows_one_more(*over_tcp) {
                 return Err(Refused::Full);
             }
-            let open = self.per_ip.entry(remote.ip()).or_default();
+            let open = self.per_ip.entry((port, remote.ip())).or_default();
             if !turn.limits.allows_another(*open) {
                 return Err(Refused::TooMany);
             }
             *open += 1;
-            self.over_tcp += 1;
+            *over_tcp += 1;
         }
         self.given += 1;
         // From now on its counters are there.
-        self.stats_of(server);
+        self.stats_of(port.server);
         let (id, outbox) = (ConnId(self.given), Arc::<Outbox>::default());
         let session_due = session_due(turn.now.mono);
         let entry = Entry {
             remote,
+            port,
             outbox: Arc::clone(&outbox),
-            server,
             established: turn.now.wall,
             session_due,
             stats: ConnectionStats::default(),
@@ -105,13 +114,16 @@ impl Connections {
     pub(crate) fn remove(&mut self, id: ConnId) -> bool {
         let Some(entry) = self.by_id.remove(&id) else { return false };
         self.expect_next();
-        if let Some(ip) = entry.remote.map(|remote| remote.ip())
-            && let Some(open) = self.per_ip.get_mut(&ip)
-        {
-            *open -= 1;
-            self.over_tcp -= 1;
-            if *open == 0 {
-                self.per_ip.remove(&ip);
+        if let Some(remote) = entry.remote {
+            let key = (entry.port, remote.ip());
+            if let Some(open) = self.per_ip.get_mut(&key) {
+                *open -= 1;
+                if *open == 0 {
+                    self.per_ip.remove(&key);
+                }
+            }
+            if let Some(open) = self.over_tcp.get_mut(&entry.port.server) {
+                *open -= 1;
             }
         }
         !entry.closed_by_core
@@ -140,7 +152,7 @@ impl Connections {
                     continue;
                 }
                 entry.outbox.close(Close::Now, turn);
-                if let Some(stats) = self.stats.get_mut(entry.server) {
+                if let Some(stats) = self.stats.get_mut(entry.port.server) {
                     stats.sessionless_expired += 1;
                 }
                 closed.push(id);
@@ -166,7 +178,7 @@ impl Connections {
         let goes_on = entry.outbox.push(frame, turn);
         entry.stats.sent += 1;
         let was_answered = std::mem::replace(&mut entry.answered, true);
-        if let Some(stats) = self.stats.get_mut(entry.server) {
+        if let Some(stats) = self.stats.get_mut(entry.port.server) {
             stats.frame_sent(frame);
         }
         if !was_answered {
@@ -251,7 +263,7 @@ impl Connections {
     /// Counts the frames of a connection that were handled by `now`, in `millis`.
     pub(crate) fn handled(&mut self, id: ConnId, batch: &FrameBatch, now: Millis, millis: u64, zxid: Zxid) {
         let Some(entry) = self.by_id.get_mut(&id) else { return };
-        if let Some(stats) = self.stats.get_mut(entry.server) {
+        if let Some(stats) = self.stats.get_mut(entry.port.server) {
             stats.received += batch.frames;
             stats.bytes_received += batch.bytes;
             stats.handshakes += batch.handshakes;
@@ -324,7 +336,7 @@ impl Connections {
 
     /// Returns the counters of the server of a connection.
     pub(crate) fn stats_of_conn(&mut self, id: ConnId) -> &mut ServerStats {
-        let server = self.by_id.get(&id).map_or(0, |entry| entry.server);
+        let server = self.by_id.get(&id).map_or(0, |entry| entry.port.server);
         self.stats_of(server)
     }
 

@@ -20,7 +20,7 @@ use crate::shell::accept_barrier::AcceptBarrier;
 use crate::shell::came::Came;
 use crate::shell::changes::Changes;
 use crate::shell::clock::{Clock, TimeSlice};
-use crate::shell::connections::{Connections, Refused};
+use crate::shell::connections::{Connections, Port, Refused};
 use crate::shell::http::HttpConnection;
 use crate::shell::journal::{Batch, Journal};
 use crate::shell::limits::Limits;
@@ -106,12 +106,16 @@ impl Setup {
         self.listener.as_ref()?.addr(socket)
     }
 
+    /// Returns true if a listening address is for TLS only.
+    fn is_for_tls(&self, socket: usize) -> bool {
+        self.listener.as_ref().is_some_and(|listener| listener.is_for_tls(socket))
+    }
+
     /// Returns what a listening address takes; `None` is this process.
     #[cfg(feature = "tls")]
     pub(crate) fn security(&self, listener: Option<usize>) -> Security {
-        let is_for_tls = |index| self.listener.as_ref().is_some_and(|listener| listener.is_for_tls(index));
         match &self.tls {
-            Some(_) if listener.is_some_and(is_for_tls) => Security::Tls,
+            Some(_) if listener.is_some_and(|socket| self.is_for_tls(socket)) => Security::Tls,
             Some(setup) if setup.is_unified => Security::Either,
             _ => Security::Plain,
         }
@@ -221,9 +225,12 @@ impl Engine {
                 return Err(Refused::Down);
             }
             let server = listener.filter(|_| state.core.server_count() > 0);
-            let (id, outbox) = state.connections.admit(remote, server.unwrap_or_default(), turn)?;
             state.handle(Input::Accepted { conn: id, peer: Remote(remote).peer(), listener }, turn);
             let socket = if let Came::ToSocket(socket) = came { Some(socket) } else { None };
+            let is_for_tls = socket.is_some_and(|socket| self.setup.is_for_tls(socket));
+            let port = Port { server: server.unwrap_or_default(), is_for_tls };
+            let (id, outbox) = state.connections.admit(remote, port, turn)?;
+            state.handle(Input::Accepted { conn: id, peer: Remote(remote).peer(), listener }, turn);
             let security = self.setup.security(socket);
             let listener = socket.and_then(|socket| self.setup.addr(socket));
             Ok(ConnectionGuard { engine: Arc::clone(self), id, outbox, remote, listener, security, server })
@@ -446,11 +453,8 @@ impl Engine {
     /// Returns the settings, as a server of an ensemble has them.
     pub(crate) fn configuration_of(&self, server: Option<usize>, state: &ServerState) -> Arc<Configuration> {
         let Some(server) = server else { return Arc::clone(&self.setup.configuration) };
-        let listens = self.setup.listener.as_ref().and_then(|listener| listener.addr_of(server));
-        #[cfg(feature = "tls")]
-        let listens_tls = self.setup.listener.as_ref().and_then(|listener| listener.tls_addr_of(server));
-        #[cfg(not(feature = "tls"))]
-        let listens_tls = None;
+        let listener = self.setup.listener.as_ref();
+        let (listens, listens_tls) = listener.map(|listener| listener.firsts_of(server)).unwrap_or_default();
         let server_id = state.core.number_of(server);
         Arc::new(Configuration { listens, listens_tls, server_id, ..(*self.setup.configuration).clone() })
     }

@@ -79,7 +79,6 @@ impl Listener {
     }
 
     /// Returns true if the address of this index is for TLS only.
-    #[cfg(feature = "tls")]
     pub(crate) fn is_for_tls(&self, index: usize) -> bool {
         self.lock().sockets.get(index).is_some_and(|socket| socket.for_tls)
     }
@@ -95,6 +94,16 @@ impl Listener {
         let first = |for_tls| {
             let mut of_kind = sockets.iter().filter(|socket| socket.for_tls == for_tls);
             of_kind.next().map(|socket| socket.addr)
+        };
+        (first(false), first(true))
+    }
+
+    /// Returns the first address of a server, and its first one that is for TLS only.
+    pub(crate) fn firsts_of(&self, server: usize) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        let sockets = &self.lock().sockets;
+        let first = |for_tls| {
+            let mut meant = sockets.iter().filter(|socket| socket.server == server && socket.for_tls == for_tls);
+            meant.next().map(|socket| socket.addr)
         };
         (first(false), first(true))
     }
@@ -190,16 +199,9 @@ impl Listener {
         self.lock().sockets.get(at).map(|socket| socket.addr)
     }
 
-    /// Returns the first address of a server.
+    /// Returns the first address of a server, of whatever kind.
     pub(crate) fn addr_of(&self, server: usize) -> Option<SocketAddr> {
         self.lock().sockets.iter().find(|socket| socket.server == server).map(|socket| socket.addr)
-    }
-
-    /// Returns the first address of a server that is for TLS only.
-    #[cfg(feature = "tls")]
-    pub(crate) fn tls_addr_of(&self, server: usize) -> Option<SocketAddr> {
-        let is_meant = |socket: &&ListenSocket| socket.server == server && socket.for_tls;
-        self.lock().sockets.iter().find(is_meant).map(|socket| socket.addr)
     }
 
     /// Accepts a connection; `None` once the sockets are closed for good.

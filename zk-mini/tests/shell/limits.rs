@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use zk_mini::storage::recover;
-use zk_mini::{Builder, ZkMini};
+use zk_mini::{Builder, Throttle, ZkMini};
 
-use crate::raw::{CREATE, MULTI, Raw, create, eventually, frame, multi, request, string, within};
+use crate::raw::{
+    CREATE, MULTI, Raw, connect_request, create, eventually, frame, multi, request, string, within,
+};
 
 #[tokio::test]
 async fn a_connection_that_asks_for_no_session_is_closed_after_ten_to_twenty_seconds() {
@@ -184,4 +186,50 @@ async fn connections_beyond_the_maximum_of_the_server_are_closed_without_a_word(
     eventually("its place is free", || zk.connections().len() == 1).await;
     Raw::with_session(&zk, 40_000).await;
     assert_eq!(second.create("/a", 0).await.err, 0);
+}
+
+#[tokio::test]
+async fn each_server_of_an_ensemble_counts_its_own_connections() {
+    for builder in [ZkMini::builder().max_connections(2), ZkMini::builder().max_client_connections(2)] {
+        let zk = builder.servers(2).start().await.unwrap();
+        let mut open = Vec::new();
+        for number in [1, 2] {
+            let server = zk.server(number).unwrap();
+            for _ in 0..2 {
+                let mut raw = Raw::at(server.addr().unwrap()).await;
+                raw.open_session(40_000).await;
+                open.push(raw);
+            }
+            assert_eq!(within(Raw::at(server.addr().unwrap()).await.rest()).await, b"", "one too many");
+            assert_eq!(server.connections().len(), 2);
+        }
+        // A place is free where the connection was.
+        drop(open.pop());
+        let second = zk.server(2).unwrap();
+        eventually("its place is free", || second.connections().len() == 1).await;
+        Raw::at(second.addr().unwrap()).await.open_session(40_000).await;
+        assert_eq!(within(Raw::at(zk.server(1).unwrap().addr().unwrap()).await.rest()).await, b"");
+    }
+}
+
+#[tokio::test]
+async fn the_chance_that_the_throttle_refuses_is_each_servers_own() {
+    let throttle = Throttle {
+        tokens: 1,
+        fill_time: 1_000,
+        freeze_time: Some(10),
+        drop_increase: 1.0,
+        ..Throttle::default()
+    };
+    let builder = ZkMini::builder().in_memory().servers(2).throttle(throttle).manual_clock();
+    let zk = builder.start().await.unwrap();
+    let first = zk.server(1).unwrap();
+    let connect = || Raw { stream: Box::new(first.connect()) };
+    connect().open_session(40_000).await;
+    zk.advance(Duration::from_millis(100)).await;
+    let mut refused = connect();
+    refused.send(&connect_request(40_000)).await;
+    assert_eq!(within(refused.rest()).await, b"");
+    let chances = [1, 2].map(|number| zk.server(number).unwrap().handle().figures().server.drop_chance);
+    assert_eq!(chances, [1.0, 0.0]);
 }

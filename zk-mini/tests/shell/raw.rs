@@ -1,6 +1,7 @@
 //! Client for tests that writes and reads raw bytes, so that it shares no mistake with the server.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -38,6 +39,10 @@ pub(crate) struct Reply {
 }
 
 impl Raw {
+    pub(crate) async fn at(addr: SocketAddr) -> Self {
+        Self { stream: Box::new(within(TcpStream::connect(addr)).await.unwrap()) }
+    }
+
     pub(crate) async fn tcp(zk: &ZkMini) -> Self {
         Self { stream: Box::new(TcpStream::connect(zk.addr().unwrap()).await.unwrap()) }
     }

@@ -302,3 +302,82 @@ async fn a_changed_certificate_is_used_for_the_next_handshake() {
     session(&zk, trusting(&new)).await;
     assert_eq!(before.create("/a", 0).await.err, 0, "connections stay");
 }
+
+/// Returns true if something listens there.
+async fn listens(addr: SocketAddr) -> bool {
+    within(TcpStream::connect(addr)).await.is_ok()
+}
+
+#[tokio::test]
+async fn what_is_done_to_a_server_of_an_ensemble_is_done_to_its_port_for_tls_too() {
+    let ca = Authority::new("ca").unwrap();
+    let builder =
+        with_tls(config(&ca)).port_unification(false).listen_tls((Ipv4Addr::LOCALHOST, 0)).servers(3);
+    let zk = builder.start().await.unwrap();
+    let servers = [1, 2, 3].map(|number| zk.server(number).unwrap());
+    let addrs: Vec<_> =
+        servers.iter().flat_map(|server| [server.addr().unwrap(), server.tls_addr().unwrap()]).collect();
+    assert_eq!(addrs.iter().map(SocketAddr::port).collect::<std::collections::BTreeSet<_>>().len(), 6);
+    assert_eq!((zk.addr(), zk.tls_addr()), (Some(addrs[0]), Some(addrs[1])));
+    for (at, server) in servers.iter().enumerate() {
+        let mut raw = secured(trusting(&ca), tcp(server.tls_addr().unwrap()).await).await.unwrap();
+        raw.open_session(10_000).await;
+        assert_eq!(raw.create(&format!("/{at}"), 0).await.err, 0);
+        assert_eq!(server.connections().len(), 1, "the connection is that server's");
+        let mut refused = Raw { stream: Box::new(tcp(server.tls_addr().unwrap()).await) };
+        refused.write(b"ruok").await;
+        assert_eq!(refused.rest().await, b"", "TLS only");
+        let mut word = Raw { stream: Box::new(tcp(server.addr().unwrap()).await) };
+        word.write(b"conf").await;
+        let conf = String::from_utf8(word.rest().await).unwrap();
+        let ports =
+            format!("clientPort={}\nsecureClientPort={}\n", addrs[2 * at].port(), addrs[2 * at + 1].port());
+        assert!(conf.contains(&ports), "its own ports: {conf}");
+    }
+
+    // What is done to a server is done to both of its ports.
+    let second = &servers[1];
+    let mut by_tls = secured(trusting(&ca), tcp(addrs[3]).await).await.unwrap();
+    by_tls.open_session(10_000).await;
+    second.stop().await;
+    assert_eq!(by_tls.rest().await, b"", "closed");
+    assert!(!listens(addrs[2]).await && !listens(addrs[3]).await);
+    assert!(listens(addrs[1]).await && listens(addrs[5]).await, "the others go on");
+    second.start().await.unwrap();
+    let mut by_tls = secured(trusting(&ca), tcp(addrs[3]).await).await.unwrap();
+    by_tls.open_session(10_000).await;
+    second.partition().await;
+    assert_eq!(by_tls.rest().await, b"", "closed");
+    // Nobody is answered there before the end, not even the handshake of TLS.
+    let connecting = tokio::spawn(secured(trusting(&ca), tcp(addrs[3]).await));
+    eventually("the server has the connection", || second.connections().len() == 1).await;
+    second.heal().await;
+    let mut by_tls = within(connecting).await.unwrap().unwrap();
+    by_tls.open_session(10_000).await;
+    assert_eq!(by_tls.create("/after", 0).await.err, 0);
+}
+
+#[tokio::test]
+async fn servers_may_have_addresses_for_tls_one_by_one_and_no_others() {
+    let ca = Authority::new("ca").unwrap();
+    let free = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let builder = || with_tls(config(&ca)).servers_at(vec![Vec::new(); 3]);
+    let zk = builder().tls_servers_at([vec![free], Vec::new(), vec![free]]).start().await.unwrap();
+    let of = |number| zk.server(number).unwrap();
+    assert_eq!((of(1).addr(), of(2).addr(), of(2).tls_addr()), (None, None, None));
+    let addrs = [of(1).tls_addr().unwrap(), of(3).tls_addr().unwrap()];
+    let expected = format!("{},in-memory:2181,{}", addrs[0], addrs[1]);
+    assert_eq!(zk.connect_string(), expected);
+    let mut raw = secured(trusting(&ca), tcp(addrs[1]).await).await.unwrap();
+    raw.open_session(10_000).await;
+    assert_eq!(of(3).connections().len(), 1);
+
+    let too_many = builder().tls_servers_at(vec![vec![free]; 4]).start().await;
+    assert!(matches!(too_many, Err(Error::TlsAddresses { given: 4, servers: 3 })));
+    let without = ZkMini::builder().servers(3).tls_servers_at([vec![free]]).start().await;
+    assert!(matches!(without, Err(Error::NoCertificate { .. })));
+    // The first port of a row, of which there are not enough.
+    let last = SocketAddr::from((Ipv4Addr::LOCALHOST, 65_535));
+    let row = with_tls(config(&ca)).servers(2).listen_tls(last).start().await;
+    assert!(matches!(row, Err(Error::NoPortsLeft { count: 2, .. })));
+}

@@ -31,6 +31,10 @@ struct ServerBody {
     /// Address of the server; null if it has no port.
     #[schema(example = "127.0.0.1:2181")]
     address: Option<String>,
+    /// Address for TLS only; left out if it has no such port.
+    #[schema(example = "127.0.0.1:2281")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_address: Option<String>,
     /// `leader`, `follower`, `observer`, or `looking` if it knows no leader.
     role: &'static str,
     /// `running`, `read-only` (there is no quorum), `frozen`, `partitioned` or `stopped`.
@@ -95,6 +99,7 @@ impl ServerBody {
         Self {
             server: info.server,
             address: server.addr().map(|addr| addr.to_string()),
+            tls_address: server.handle().figures().configuration.listens_tls.map(|addr| addr.to_string()),
             role: match info.role {
                 Role::Leader => "leader",
                 Role::Follower => "follower",

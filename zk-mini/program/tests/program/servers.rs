@@ -1,11 +1,15 @@
 //! `--servers`, and several addresses for one server.
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{TcpListener, TcpStream};
 
 use nix::sys::signal::Signal;
 
-use crate::process::{Program, ask, is_ok};
+use crate::process::{PATIENCE, Program, ask, is_ok};
+
+/// Directory for certificates that all tests share.
+const DIR: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/servers-tls");
 
 fn port(address: &str) -> u16 {
     address.rsplit_once(':').unwrap().1.parse().unwrap()
@@ -77,6 +81,78 @@ fn without_servers_every_address_is_of_the_one_server() {
     assert!(listen.iter().all(|address| ask(address, "srvr").contains("Mode: standalone")));
 }
 
+/// Starts servers with throw-away certificates.
+fn with_certificates(args: &[&str]) -> Program {
+    Program::start(&[&["serve", "--tls-dev", DIR], args].concat())
+}
+
+/// Returns the next address for TLS.
+fn tls_address(zk: &Program) -> String {
+    let line = zk.line().expect("a line");
+    line.strip_prefix("tls on ").unwrap_or_else(|| panic!("{line}")).into()
+}
+
+/// Returns true if only TLS is taken there: nothing else has an answer.
+fn takes_only_tls(address: &str) -> bool {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.write_all(b"srvr").unwrap();
+    // The end may come as a reset, because the word is not read.
+    match stream.read(&mut [0; 1]) {
+        Ok(read) => read == 0,
+        Err(error) => error.kind() == ErrorKind::ConnectionReset,
+    }
+}
+
+#[test]
+fn each_server_has_a_port_for_tls_only_and_a_line_for_it_in_order() {
+    let zk = with_certificates(&["--servers", "3", "--listen", "0", "--tls-listen", "0"]);
+    let addresses = [zk.address(), zk.address(), zk.address()];
+    let for_tls = [tls_address(&zk), tls_address(&zk), tls_address(&zk)];
+    let ports: BTreeSet<_> = addresses.iter().chain(&for_tls).map(|address| port(address)).collect();
+    assert_eq!(ports.len(), 6);
+    for (plain, tls) in addresses.iter().zip(&for_tls) {
+        assert!(takes_only_tls(tls));
+        assert!(ask(plain, "conf").contains(&format!("secureClientPort={}\n", port(tls))));
+    }
+    zk.signal(Signal::SIGTERM);
+    assert_eq!(zk.line(), None, "six lines");
+    assert_eq!(zk.end().0.code(), Some(0));
+}
+
+#[test]
+fn servers_get_the_next_ports_for_tls() {
+    // Free ports in a row are found by trying.
+    loop {
+        let first = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let tls = format!("--tls-listen={first}");
+        let zk = with_certificates(&["--servers=2", "--listen=127.0.0.1:0", &tls]);
+        let Some(_) = zk.line() else { continue };
+        zk.address();
+        assert_eq!(tls_address(&zk), first.to_string());
+        assert_eq!(port(&tls_address(&zk)), first.port() + 1);
+        break;
+    }
+}
+
+#[test]
+fn a_file_with_a_secure_port_alone_gives_each_server_only_that() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(with_certificates(&["--listen=127.0.0.1:0"]).address());
+    let text = format!(
+        "dataDir={}\nsecureClientPort=0\nsecureClientPortAddress=127.0.0.1\n\
+         ssl.keyStore.location={DIR}/server.pem\nssl.trustStore.location={DIR}/ca.pem\n",
+        dir.path().join("data").display()
+    );
+    let file = dir.path().join("zoo.cfg");
+    std::fs::write(&file, text).unwrap();
+    let zk = Program::start(&["serve", "--servers", "2", "--config", file.to_str().unwrap()]);
+    let addresses = [zk.address(), zk.address()];
+    assert_eq!([tls_address(&zk), tls_address(&zk)], addresses);
+    assert!(port(&addresses[0]) != port(&addresses[1]));
+    assert!(addresses.iter().all(|address| takes_only_tls(address)));
+}
+
 #[test]
 fn each_server_has_its_port_for_tls_only_and_tells_of_it() {
     let dir = tempfile::tempdir().unwrap();
@@ -108,6 +184,14 @@ fn addresses_that_do_not_fit_are_bad_options() {
     for (args, told) in [
         (&["--servers", "3", "--listen", "127.0.0.1:0", "--listen", "127.0.0.2:0"][..], "there are 2"),
         (&["--servers", "2", "--listen", "127.0.0.1:65535"], "choose a lower port"),
+        (
+            &["--servers", "3", "--tls-dev", DIR, "--tls-listen", "0", "--tls-listen", "0"],
+            "takes one --tls-listen",
+        ),
+        (
+            &["--servers", "2", "--listen", "0", "--tls-dev", DIR, "--tls-listen", "65535"],
+            "choose a lower port",
+        ),
         (&["--servers", "0"], "1..=99"),
         (&["--servers", "100"], "1..=99"),
         (&["--servers", "1", "--observers", "1"], "needs --servers 2 or more"),
