@@ -61,8 +61,8 @@ pub enum Error {
     },
     /// A scheme that connections must authenticate by is unknown to the server.
     #[error(
-        "connections must authenticate by {scheme:?}, which this server does not know: it knows digest and ip, and sasl if it \
-         has SASL users"
+        "connections must authenticate by {scheme:?}, which this server does not know: it knows digest and ip, sasl if it \
+         has SASL users, and x509 if it has TLS"
     )]
     UnknownScheme {
         /// Name of the scheme.

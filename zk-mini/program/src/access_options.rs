@@ -62,6 +62,7 @@ pub(crate) struct AuthSettings {
     users: Option<SaslUsers>,
     scheme: Option<bool>,
     super_users: Vec<String>,
+    any_user: Option<String>,
     allow_failed: bool,
     required: Vec<String>,
     /// Remark for the log.
@@ -110,6 +111,7 @@ impl AuthSettings {
             users.insert("super", password);
         }
         self.super_users.extend(keys.super_users.iter().cloned());
+        self.any_user.clone_from(&keys.any_user);
         self.allow_failed |= keys.allow_failed;
         if self.required.is_empty() {
             self.required = keys.required();
@@ -121,6 +123,9 @@ impl AuthSettings {
         let mut builder = builder.allow_sasl_failed_clients(self.allow_failed).require_auth(self.required);
         if let Some(users) = self.users {
             builder = builder.sasl_users(users);
+        }
+        if let Some(user) = self.any_user {
+            builder = builder.let_any_sasl_user_do(user);
         }
         if let Some(known) = self.scheme {
             builder = builder.sasl_scheme(known);

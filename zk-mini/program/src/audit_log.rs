@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
 use zk_mini::AuditRecord;
-use zk_wire::{UnixMillis, Utc};
+use zk_wire::{SessionId, UnixMillis, Utc};
 
 /// Name of the file in a data directory.
 pub(crate) const FILE: &str = "zookeeper_audit.log";
@@ -36,6 +36,9 @@ pub(crate) struct AuditLogError {
 #[derive(Serialize)]
 struct Line<'a> {
     time: String,
+    /// Number of the server of an ensemble.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<String>,
     user: &'a str,
@@ -63,7 +66,8 @@ impl AuditLog {
     pub(crate) fn change(&self, record: &AuditRecord) {
         self.write(&Line {
             time: time(record.time),
-            session: Some(record.session.to_string()),
+            server: record.server,
+            session: Some(record.session).filter(|id| *id != SessionId::NONE).map(|id| id.to_string()),
             user: record.user.as_deref().unwrap_or(SERVER),
             ip: record.ip.as_deref(),
             operation: record.operation.name(),
@@ -87,6 +91,7 @@ impl AuditLog {
     fn server(&self, operation: &str, result: &str, now: UnixMillis) {
         self.write(&Line {
             time: time(now),
+            server: None,
             session: None,
             user: SERVER,
             ip: None,

@@ -28,7 +28,7 @@ pub(crate) struct DiskOptions {
     #[arg(long, value_name = "WHEN", value_parser = sync_mode, verbatim_doc_comment)]
     pub(crate) sync: Option<SyncMode>,
 
-    /// File that gets a line of JSON for each change that a client asks for [default: none; with audit.enable in a zoo.cfg zookeeper_audit.log in the directory of the logs]
+    /// File that gets a line of JSON for each change of a client, over HTTP, too [default: none; with audit.enable in a zoo.cfg zookeeper_audit.log in the directory of the logs]
     #[arg(long, value_name = "FILE")]
     pub(crate) audit_log: Option<PathBuf>,
 

@@ -67,10 +67,11 @@ pub(crate) struct ServeArgs {
     /// znode.container.checkIntervalMs, skipACL,
     /// enforceQuota, reconfigEnabled, snapCount, preAllocSize,
     /// DigestAuthenticationProvider.superDigest; for SASL authProvider.N, superUser,
-    /// allowSaslFailedClients, sasl.serverconfig,
+    /// allowSaslFailedClients, letAnySaslUserDoX, sasl.serverconfig,
     /// SASLAuthenticationProvider.superPassword, and who must authenticate:
     /// sessionRequireClientSASLAuth, enforce.auth.enabled with enforce.auth.schemes;
-    /// connection_throttle_tokens and the keys beside it; audit.enable;
+    /// connection_throttle_tokens and the keys beside it; audit.enable; with several
+    /// servers localSessionsEnabled, localSessionsUpgradingEnabled;
     /// for TLS secureClientPort, secureClientPortAddress, client.portUnification,
     /// ssl.keyStore.location and ssl.trustStore.location (in PEM or JKS), ssl.clientAuth,
     /// ssl.enabledProtocols, ssl.protocol, X509AuthenticationProvider.superUser;
@@ -186,7 +187,14 @@ async fn serve(
         let _ = std::fs::create_dir_all(dir);
     }
     let audit = disk.open_audit_log()?;
+    if servers.len() == 1 && file.local_sessions {
+        tracing::warn!(
+            "localSessionsEnabled has no effect on a single server, as with ZooKeeper: its sessions are known to all"
+        );
+    }
     let builder = sasl.apply(disk.apply(file.throttle.apply(settings.apply(ZkMini::builder()))));
+    let builder =
+        builder.local_sessions(file.local_sessions).local_session_upgrades(file.local_session_upgrades);
     let builder = match audit.clone() {
         Some(audit) => builder.audit(move |record| audit.change(record)),
         None => builder,

@@ -18,6 +18,8 @@ pub(crate) struct AccessKeys {
     pub(crate) has_sasl_provider: bool,
     pub(crate) super_users: Vec<String>,
     pub(crate) super_password: Option<String>,
+    /// User for whom every other one is taken, too.
+    pub(crate) any_user: Option<String>,
     pub(crate) allow_failed: bool,
     /// Section of the JAAS file.
     pub(crate) section: Option<String>,
@@ -37,6 +39,7 @@ impl AccessKeys {
             }
             "allowSaslFailedClients" => self.allow_failed = is_true(value),
             "SASLAuthenticationProvider.superPassword" => self.super_password = Some(value.into()),
+            "letAnySaslUserDoX" => self.any_user = Some(value.into()),
             "sasl.serverconfig" => self.section = Some(value.into()),
             key if key == "superUser" || key.starts_with("superUser.") => self.super_users.push(value.into()),
             key if key.starts_with(PROVIDER) && value == SASL => self.has_sasl_provider = true,
@@ -59,6 +62,15 @@ impl AccessKeys {
         } else {
             Vec::new()
         }
+    }
+}
+
+/// Parses a switch that ZooKeeper does not start with unless it is `true` or `false`.
+pub(crate) fn switch(value: &str) -> Result<bool, &'static str> {
+    match value {
+        value if value.eq_ignore_ascii_case("true") => Ok(true),
+        value if value.eq_ignore_ascii_case("false") => Ok(false),
+        _ => Err("true or false"),
     }
 }
 

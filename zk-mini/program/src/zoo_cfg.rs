@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use crate::listen::Host;
 use crate::properties::{self, BadEscape, Property};
 use crate::settings::Settings;
-use crate::zoo_access::AccessKeys;
+use crate::zoo_access::{self, AccessKeys};
 use crate::zoo_http::{HttpKeys, METRICS_KEYS, OTHER_PROVIDER, PROVIDER};
 use crate::zoo_keys;
 use crate::zoo_throttle::{self, ThrottleKeys};
@@ -31,6 +31,9 @@ pub(crate) struct ZooCfg {
     pub(crate) throttle: ThrottleKeys,
     /// True if changes are to be written to an audit log.
     pub(crate) audits: bool,
+    /// True if the servers of an ensemble give sessions of their own, and if these can become sessions of all.
+    pub(crate) local_sessions: bool,
+    pub(crate) local_session_upgrades: bool,
     pub(crate) tls: TlsKeys,
     /// Remarks on keys for the user, one a key.
     pub(crate) remarks: Vec<Remark>,
@@ -101,10 +104,6 @@ const IGNORED: &[(&str, &str)] = &[
     ("server.", "is ignored: this is a standalone server"),
     ("dynamicConfigFile", "is ignored: it is not read, because this is a standalone server"),
     ("globalOutstandingLimit", "is ignored: requests are answered as they are read, so none is outstanding"),
-    (
-        "localSessions",
-        "is ignored, as by a ZooKeeper that stands alone: every session is a transaction, and may have ephemeral nodes",
-    ),
     ("audit.impl.class", "is ignored: the audit log is a file with a line of JSON for each change"),
     ("", "is ignored: zk-mini has no such setting"),
 ];
@@ -114,8 +113,6 @@ const JAVA_ONLY: [&str; 2] = ["jute.maxbuffer", "znode.container.checkIntervalMs
 
 /// Entries that ask for the behaviour that zk-mini has anyway; they need no remark.
 const FULFILLED: &[(&str, &str)] = &[
-    ("localSessionsEnabled", "false"),
-    ("localSessionsUpgradingEnabled", "false"),
     ("standaloneEnabled", "true"),
     ("authProvider.x509", "org.apache.zookeeper.server.auth.X509AuthenticationProvider"),
     ("serverCnxnFactory", "org.apache.zookeeper.server.NettyServerCnxnFactory"),
@@ -211,6 +208,8 @@ impl ZooCfg {
                 }
             }
             "audit.enable" => self.audits = value.eq_ignore_ascii_case("true"),
+            "localSessionsEnabled" => self.local_sessions = zoo_access::switch(value)?,
+            "localSessionsUpgradingEnabled" => self.local_session_upgrades = zoo_access::switch(value)?,
             key if self.tls.set(key, value)? => {}
             key if FULFILLED
                 .iter()
@@ -409,8 +408,11 @@ mod tests {
             "localSessionsUpgradingEnabled=false\nlocalSessionsEnabled=false\nstandaloneEnabled=true\n",
         );
         assert_eq!(remarks(&config.unwrap()), []);
-        let config = parse("standaloneEnabled=false\nlocalSessionsEnabled=true\n");
-        assert_eq!(remarks(&config.unwrap()), [(1, "standaloneEnabled"), (2, "localSessionsEnabled")]);
+        let config = parse("standaloneEnabled=false\nlocalSessionsEnabled=TRUE\n").unwrap();
+        assert_eq!(remarks(&config), [(1, "standaloneEnabled")]);
+        assert!(config.local_sessions && !config.local_session_upgrades);
+        let error = parse("localSessionsEnabled=yes\n").unwrap_err();
+        assert_eq!(error, "conf/zoo.cfg:1: localSessionsEnabled is \"yes\"; it must be true or false");
     }
 
     #[test]

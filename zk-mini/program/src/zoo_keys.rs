@@ -72,6 +72,7 @@ const OTHERS: &[&str] = &[
     "superUser",
     "requireClientAuthScheme",
     "allowSaslFailedClients",
+    "letAnySaslUserDoX",
     "audit.enable",
     "audit.impl.class",
     "bitHashCacheSize",

@@ -59,6 +59,12 @@ impl Builder {
         self
     }
 
+    /// Sets `letAnySaslUserDoX`: what ACLs allow this SASL user, they allow every other one, too. Unless set, they do not.
+    pub fn let_any_sasl_user_do(mut self, name: impl Into<String>) -> Self {
+        self.core.any_sasl_user = Some(name.into());
+        self
+    }
+
     /// Sets `allowSaslFailedClients`: a client that fails to authenticate with SASL keeps its connection, without the
     /// identity. It has no effect if SASL is [required](Self::require_auth).
     pub fn allow_sasl_failed_clients(mut self, allow: bool) -> Self {
@@ -76,13 +82,20 @@ impl Builder {
     }
 
     /// Sets `audit.enable`: `write` gets a record of each change that a client asks for, done or refused, and of each ephemeral node
-    /// that goes with its session, before anybody hears of it; with a [`data_dir`](Self::data_dir), when it is durable. What
-    /// the program writes by a [`Handle`](crate::Handle) has none. The function is called while the server is locked: it must be
+    /// that goes with its session, before anybody hears of it; with a [`data_dir`](Self::data_dir), when it is durable. So it
+    /// does of what is written without a session: by a [`Handle`](crate::Handle), and by HTTP. Of several
+    /// [`servers`](Self::servers) each records the changes of its own clients, and one of them the ephemeral nodes. The function is called while the server is locked: it must be
     /// quick, and not use the server.
     pub fn audit(mut self, write: impl Fn(&AuditRecord) + Send + Sync + 'static) -> Self {
         self.audit = Some(AuditSink(Arc::new(write)));
         self.core.audit = true;
         self
+    }
+
+    #[cfg(not(feature = "tls"))]
+    #[expect(clippy::unused_self, reason = "with TLS it is used")]
+    fn has_tls(&self) -> bool {
+        false
     }
 
     /// Checks these settings, and sets what follows from them.
@@ -95,6 +108,7 @@ impl Builder {
         let is_known = |scheme: &str| match scheme {
             "digest" | "ip" => true,
             "sasl" => self.core.sasl_scheme,
+            "x509" => self.has_tls(),
             _ => false,
         };
         match self.core.required_schemes.iter().find(|scheme| !is_known(scheme)) {

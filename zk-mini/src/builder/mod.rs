@@ -156,6 +156,22 @@ impl Builder {
         self
     }
 
+    /// Sets `localSessionsEnabled`: the servers of an ensemble give sessions of their own. Such a session is no transaction, and
+    /// cannot have ephemeral nodes: a create of one is refused with "local sessions cannot have ephemeral nodes", code -120. At
+    /// another server, and after an election, it has expired. Off unless set; on a single server it has no effect, as with
+    /// ZooKeeper.
+    pub fn local_sessions(mut self, enabled: bool) -> Self {
+        self.core.local_sessions = enabled;
+        self
+    }
+
+    /// Sets `localSessionsUpgradingEnabled`: a [local session](Self::local_sessions) becomes one of the whole ensemble when it
+    /// creates its first ephemeral node, under the same id. Off unless set.
+    pub fn local_session_upgrades(mut self, enabled: bool) -> Self {
+        self.core.local_session_upgrades = enabled;
+        self
+    }
+
     /// Adds observers to the [`servers`](Self::servers) of an ensemble; none unless set. They have the numbers and the ports
     /// behind those of the others. An observer serves clients as the others do. It has no vote: it is no part of a majority,
     /// and never leads.

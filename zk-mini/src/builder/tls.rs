@@ -66,6 +66,10 @@ impl Builder {
         self
     }
 
+    pub(super) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
     /// Checks that what needs a certificate has one.
     pub(super) fn prepare_tls(&mut self) -> Result<(), Error> {
         self.core.x509 = self.tls.is_some();

@@ -7,11 +7,14 @@ use zk_wire::{ByteString, SessionId, UnixMillis};
 pub struct AuditRecord {
     /// Time of the server's clock.
     pub time: UnixMillis,
-    /// Session of the client, or the one that has ended.
+    /// Number of the server that the client is connected to, from 1; `None` unless it is one of several.
+    pub server: Option<usize>,
+    /// Session of the client, or the one that has ended; [`SessionId::NONE`] for a write without a session.
     pub session: SessionId,
-    /// Identities of the client, with commas: address, users of `digest` and `sasl`. `None` is the server itself.
+    /// Identities of the client, with commas: address, users of `digest` and `sasl`. `None` is the server itself. What is written
+    /// without a session has the user `http`, or `handle` if the program itself writes it.
     pub user: Option<String>,
-    /// Address of the client; `None` is the server itself.
+    /// Address of the client; `None` is the server itself, or the program.
     pub ip: Option<String>,
     /// Operation.
     pub operation: AuditOperation,

@@ -48,6 +48,8 @@ pub struct Config {
     pub sasl_super_users: Vec<String>,
     /// Keeps the connection of a client that fails to authenticate with SASL (`allowSaslFailedClients`).
     pub allow_sasl_failed_clients: bool,
+    /// SASL user for whom every other one is taken, too (`letAnySaslUserDoX`).
+    pub any_sasl_user: Option<String>,
     /// Schemes of which a connection must have an identity before its first request other than auth and sasl; without any,
     /// none is needed (`enforce.auth.schemes`, `sessionRequireClientSASLAuth`).
     pub required_schemes: Vec<String>,
@@ -55,6 +57,10 @@ pub struct Config {
     pub nonce_secret: Option<SessionSecret>,
     /// Throttle of new connections.
     pub throttle: Throttle,
+    /// The servers of an ensemble give sessions of their own, which the others do not know.
+    pub local_sessions: bool,
+    /// A session of a server's own becomes one of all when it creates an ephemeral node; otherwise it may not.
+    pub local_session_upgrades: bool,
     /// Emits an audit record for each change, as [`Output::Audit`](super::Output::Audit).
     pub audit: bool,
     /// Accepts ACLs of the scheme `x509`, for clients with certificates.
@@ -141,9 +147,12 @@ impl Default for Config {
             sasl_scheme: false,
             sasl_super_users: Vec::new(),
             allow_sasl_failed_clients: false,
+            any_sasl_user: None,
             required_schemes: Vec::new(),
             nonce_secret: None,
             throttle: Throttle::default(),
+            local_sessions: false,
+            local_session_upgrades: false,
             audit: false,
             x509: false,
             x509_super_user: None,

@@ -20,6 +20,7 @@ impl Core {
 
     /// Lets a session expire before its time, if it is alive and the disk accepts writes.
     pub(crate) fn expire_now(&mut self, now: Now, id: SessionId) {
+        self.expire_local_now(id);
         if !self.is_still() && self.sessions.get(id).is_some() {
             self.expire_session(now, id, EndReason::Forced);
         }

@@ -204,10 +204,11 @@ impl Core {
         self.last_zxid
     }
 
-    /// Returns the chance that the throttle refuses a new connection at random.
+    /// Returns the chance that the throttle refuses a new connection at random, at the server whose state is in place; that of the
+    /// leader stands for a whole ensemble.
     #[must_use]
     pub fn drop_chance(&self) -> f64 {
-        self.throttle.drop_chance()
+        self.present_throttle().drop_chance()
     }
 
     /// Returns the number of sessions.

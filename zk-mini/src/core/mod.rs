@@ -162,6 +162,8 @@ pub struct Core {
     throttle: Bucket,
     /// Path of the node of the last create, for its audit record.
     created: Option<ByteString>,
+    /// Client of HTTP for whom direct writes are done.
+    writer: Option<Peer>,
     /// The servers, if there are several.
     ensemble: Option<Box<Ensemble>>,
 }
@@ -192,8 +194,9 @@ impl Core {
             faults: Faults::default(),
             history: Recorder::new(config.history, config.begin_after),
             held: HeldSessions::default(),
-            throttle: Bucket::new(config.throttle, config.seed),
+            throttle: Bucket::new(config.throttle, config.seed, 0),
             created: None,
+            writer: None,
             ensemble: None,
             config,
         }

@@ -39,8 +39,7 @@ pub struct Throttle {
 pub struct ThrottleWeights {
     /// Tokens for a new session (`connection_throttle_global_session_weight`).
     pub global: u32,
-    /// Tokens for a new local session (`connection_throttle_local_session_weight`), of which there are none here: the others weigh as
-    /// much at least.
+    /// Tokens for a new session of one server (`connection_throttle_local_session_weight`); the others weigh as much at least.
     pub local: u32,
     /// Tokens for an existing session (`connection_throttle_renew_session_weight`).
     pub renew: u32,
@@ -50,6 +49,7 @@ pub struct ThrottleWeights {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Newcomer {
     Global,
+    Local,
     Renewed,
 }
 
@@ -105,7 +105,8 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    pub(crate) fn new(settings: Throttle, seed: u64) -> Self {
+    /// Creates the bucket of a server, which draws other numbers than the next one.
+    pub(crate) fn new(settings: Throttle, seed: u64, server: usize) -> Self {
         let weights = settings.weights.map(ThrottleWeights::effective);
         let unit = i64::from(weights.map_or(1, |weights| weights.global));
         let max = unit.saturating_mul(settings.tokens.into());
@@ -117,7 +118,7 @@ impl Bucket {
             tokens: max,
             times: None,
             drop: 0.0,
-            random: fastrand::Rng::with_seed(seed),
+            random: fastrand::Rng::with_seed(seed.wrapping_add(server as u64)),
         }
     }
 
@@ -128,6 +129,7 @@ impl Bucket {
         }
         let need = self.weights.map_or(1, |weights| match newcomer {
             Newcomer::Global => weights.global,
+            Newcomer::Local => weights.local,
             Newcomer::Renewed => weights.renew,
         });
         let (filled, frozen) = *self.times.get_or_insert((now, now));
@@ -194,14 +196,14 @@ mod tests {
 
     #[test]
     fn without_tokens_everybody_is_admitted() {
-        let mut bucket = Bucket::new(Throttle::default(), 1);
+        let mut bucket = Bucket::new(Throttle::default(), 1, 0);
         assert_eq!(admitted(&mut bucket, 0, 10_000), 10_000);
     }
 
     #[test]
     fn a_burst_takes_the_tokens_and_time_brings_them_back() {
         let throttle = Throttle { tokens: 10, fill_time: 100, fill_count: 4, ..Throttle::default() };
-        let mut bucket = Bucket::new(throttle, 1);
+        let mut bucket = Bucket::new(throttle, 1, 0);
         assert_eq!(admitted(&mut bucket, 5_000, 20), 10);
         // Only more than the time counts, then every part of it.
         assert_eq!(admitted(&mut bucket, 5_100, 20), 0);
@@ -214,7 +216,7 @@ mod tests {
     fn weights_tell_kinds_apart_and_tokens_are_counted_in_global_sessions() {
         let weights = Some(ThrottleWeights::default());
         let throttle = Throttle { tokens: 2, fill_time: 1_000, weights, ..Throttle::default() };
-        let mut bucket = Bucket::new(throttle, 1);
+        let mut bucket = Bucket::new(throttle, 1, 0);
         assert!(bucket.admits(Millis(0), Newcomer::Global));
         assert!(bucket.admits(Millis(0), Newcomer::Renewed));
         assert!(!bucket.admits(Millis(0), Newcomer::Renewed));
@@ -244,7 +246,7 @@ mod tests {
             decrease_ratio: 0.0,
             ..Throttle::default()
         };
-        let mut bucket = Bucket::new(throttle, 7);
+        let mut bucket = Bucket::new(throttle, 7, 0);
         let mut now = 0;
         assert_eq!(admitted(&mut bucket, now, 2), 1);
         // Empty at each change: the time is over before a token comes back.
@@ -280,7 +282,7 @@ mod tests {
                         weights,
                         ..Throttle::default()
                     };
-                    let mut bucket = Bucket::new(throttle, 1);
+                    let mut bucket = Bucket::new(throttle, 1, 0);
                     for now in [0, 1, 1_000, u64::MAX] {
                         bucket.admits(Millis(now), Newcomer::Global);
                     }

@@ -141,9 +141,9 @@ impl Handle {
     ) -> Result<T, WriteError> {
         let client = self.client.map(|addr| Peer { ip: addr.ip(), port: addr.port() });
         let changed = self.engine.change(|core, now| {
-            core.history.write_for(client);
+            core.write_for(client);
             let written = write(core, now);
-            core.history.write_for(None);
+            core.write_for(None);
             written
         });
         let (written, performing) = changed.ok_or_else(|| WriteError::Stopped { path: path.into() })?;

@@ -209,9 +209,9 @@ impl Handle {
     async fn expire_all(&self, ids: &[SessionId]) -> Vec<SessionId> {
         let expire = |core: &mut Core, now| {
             let is_expired = |id: &SessionId| {
-                let was_alive = core.is_alive(*id);
+                let was_alive = core.is_alive_anywhere(*id);
                 core.handle(now, Input::Expire { session: *id });
-                was_alive && !core.is_alive(*id)
+                was_alive && !core.is_alive_anywhere(*id)
             };
             ids.iter().copied().filter(is_expired).collect()
         };

@@ -75,7 +75,7 @@ impl Figures {
         all.gauge("outstanding_requests", 0_u32);
         all.gauge("znode_count", server.nodes_in_zookeeper());
         all.gauge("global_sessions", server.sessions);
-        all.gauge("local_sessions", 0_u32);
+        all.gauge("local_sessions", server.local_sessions);
         all.gauge("packets_sent", server.stats.sent);
         all.gauge("packets_received", server.stats.received);
         all.put("connection_drop_probability", FigureValue::Decimal(server.drop_chance));

@@ -85,6 +85,8 @@ pub struct ServerFigures {
     pub data_bytes: usize,
     /// Number of sessions that are alive.
     pub sessions: usize,
+    /// Number of sessions that one server of an ensemble alone knows.
+    pub local_sessions: usize,
     /// Chance that the throttle refuses a new connection at random.
     pub drop_chance: f64,
     /// Number of open connections, with or without a session.

@@ -225,7 +225,6 @@ impl Engine {
                 return Err(Refused::Down);
             }
             let server = listener.filter(|_| state.core.server_count() > 0);
-            state.handle(Input::Accepted { conn: id, peer: Remote(remote).peer(), listener }, turn);
             let socket = if let Came::ToSocket(socket) = came { Some(socket) } else { None };
             let is_for_tls = socket.is_some_and(|socket| self.setup.is_for_tls(socket));
             let port = Port { server: server.unwrap_or_default(), is_for_tls };

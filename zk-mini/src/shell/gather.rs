@@ -40,6 +40,7 @@ impl ServerState {
             ephemeral_nodes: core.ephemeral_count(),
             data_bytes: core.data_size(),
             sessions: core.session_count(),
+            local_sessions: core.local_session_count(),
             drop_chance: core.drop_chance(),
             connections: self.connections.iter().filter(|(conn, _)| core.shows(*conn)).count(),
             watches: core.watch_count(),

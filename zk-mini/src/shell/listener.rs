@@ -102,7 +102,8 @@ impl Listener {
     pub(crate) fn firsts_of(&self, server: usize) -> (Option<SocketAddr>, Option<SocketAddr>) {
         let sockets = &self.lock().sockets;
         let first = |for_tls| {
-            let mut meant = sockets.iter().filter(|socket| socket.server == server && socket.for_tls == for_tls);
+            let mut meant =
+                sockets.iter().filter(|socket| socket.server == server && socket.for_tls == for_tls);
             meant.next().map(|socket| socket.addr)
         };
         (first(false), first(true))

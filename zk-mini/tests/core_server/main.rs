@@ -22,6 +22,7 @@ mod gates;
 mod history;
 mod invariants;
 mod limits;
+mod local_sessions;
 mod malformed;
 mod model;
 mod multi;

@@ -1,4 +1,4 @@
-//! SASL and required authentication (rules 22, 57, 78 to 83).
+//! SASL and required authentication (rules 22, 57, 78 to 83, 85).
 
 use bytes::Bytes;
 use common::digest_md5::{DIGEST_URI, answer};
@@ -243,5 +243,32 @@ proptest! {
         if !t.is_closed(a) {
             prop_assert_eq!(who(&mut t, a).len(), 1);
         }
+    }
+}
+
+#[test]
+fn what_acls_allow_one_user_they_may_allow_every_other_one() {
+    // 85
+    for (any, expected) in
+        [(None, Err(ErrorCode::NO_AUTH)), (Some("ann"), Ok(())), (Some("bob"), Err(ErrorCode::NO_AUTH))]
+    {
+        let mut t = Driver::with(Config { any_sasl_user: any.map(String::from), ..config() });
+        let (bob, digest) = (t.connect(10_000), t.connect(10_000));
+        log_in(&mut t, bob, "bob", "bobsecret");
+        let auth = Auth { auth_type: 0, scheme: Some("digest".into()), auth: Some("ann:annsecret".into()) };
+        t.reply(digest, &auth);
+        t.call(digest, &sasl_acl("/ann", "sasl", "ann")).unwrap();
+        t.call(digest, &sasl_acl("/digest", "digest", "ann:x")).unwrap();
+        assert_eq!(t.call(bob, &get_data("/ann", false)).map(drop), expected, "{any:?}");
+        assert_eq!(
+            t.call(bob, &get_data("/digest", false)).map(drop),
+            Err(ErrorCode::NO_AUTH),
+            "another scheme"
+        );
+        assert_eq!(
+            t.call(digest, &get_data("/ann", false)).map(drop),
+            Err(ErrorCode::NO_AUTH),
+            "no SASL user"
+        );
     }
 }

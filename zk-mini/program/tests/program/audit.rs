@@ -7,7 +7,7 @@ use std::process::Command;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::process::Program;
+use crate::process::{Program, ask};
 
 /// Runs a command of the program against a server.
 fn run(address: &str, args: &[&str]) -> bool {
@@ -64,6 +64,44 @@ fn a_zoo_cfg_with_audit_enable_writes_a_line_for_each_change() {
     };
     let ip = found[1]["ip"].as_str().unwrap().to_owned();
     assert_eq!(found, [from(&ip), from(&ip)].concat(), "the second run appends");
+}
+
+#[test]
+fn changes_over_http_and_of_a_tree_to_load_are_audited_and_so_are_those_of_each_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let (log, tree) = (dir.path().join("audit.log"), dir.path().join("tree.yaml"));
+    fs::write(&tree, "/loaded: {data: x}\n").unwrap();
+    let (log_arg, tree_arg) = (log.to_str().unwrap(), tree.to_str().unwrap());
+    let args = ["serve", "--servers=2", "--listen=127.0.0.1:0", "--load", tree_arg, "--audit-log", log_arg];
+    let zk = Program::start(&args);
+    let addresses = [zk.address(), zk.address()];
+    for request in ["PUT /v1/nodes/http", "DELETE /v1/nodes/http", "DELETE /v1/nodes/none"] {
+        let request = format!("{request} HTTP/1.0\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+        assert!(ask(&addresses[0], &request).starts_with("HTTP/1.0 "), "{request}");
+    }
+    for address in &addresses {
+        run(address, &["create", "/a", "1"]);
+    }
+    zk.signal(Signal::SIGTERM);
+    assert_eq!(zk.end().0.code(), Some(0));
+    let text = fs::read_to_string(&log).unwrap();
+    assert_eq!(text.matches("\"session\"").count(), 2, "those over HTTP have none: {text}");
+    let short = |line: Value| {
+        let field =
+            |name: &str| line.get(name).map(|value| value.to_string().replace('"', "")).unwrap_or_default();
+        ["server", "user", "ip", "operation", "znode", "result"].map(field).join(" ")
+    };
+    let expected = [
+        " handle  create /loaded success",
+        " zk-mini  serverStart  success",
+        " http 127.0.0.1 create /http success",
+        " http 127.0.0.1 delete /http success",
+        " http 127.0.0.1 delete /none failure",
+        "1 127.0.0.1 127.0.0.1 create /a success",
+        "2 127.0.0.1 127.0.0.1 create /a failure",
+        " zk-mini  serverStop  invoked",
+    ];
+    assert_eq!(lines(&log).into_iter().map(short).collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -122,7 +122,8 @@ fn the_rest_of_a_production_file_works_without_a_warning() {
     let text = "maxCnxns=100\nconnection_throttle_tokens=50\nconnection_throttle_fill_time=1000\n\
                 connection_throttle_fill_count=10\nconnection_throttle_freeze_time=-1\n\
                 connection_throttle_weight_enabled=true\nenforce.auth.enabled=true\nenforce.auth.schemes=ip\n\
-                clientPortListenBacklog=10\naudit.enable=false\n4lw.commands.whitelist=mntr\n";
+                clientPortListenBacklog=10\naudit.enable=false\n4lw.commands.whitelist=mntr\n\
+                localSessionsEnabled=false\nlocalSessionsUpgradingEnabled=true\nletAnySaslUserDoX=bob\n";
     let zk = serve_with(dir.path(), text, &[]);
     let address = zk.address();
     granted_timeout(&address, 10_000);
@@ -132,6 +133,37 @@ fn the_rest_of_a_production_file_works_without_a_warning() {
     let (status, stderr) = zk.end();
     assert_eq!(status.code(), Some(0));
     assert!(!stderr.contains("WARN"), "{stderr}");
+}
+
+/// Returns the value of a figure.
+fn figure(address: &str, name: &str) -> String {
+    let figures = ask(address, "mntr");
+    let value = figures.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('\t'));
+    value.unwrap_or_else(|| panic!("{name} is not in\n{figures}")).to_owned()
+}
+
+#[test]
+fn local_sessions_are_those_of_one_server_and_a_single_server_says_that_it_has_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "localSessionsEnabled=true\n4lw.commands.whitelist=*\n";
+    let zk = serve_with(dir.path(), text, &["--servers", "2"]);
+    let (first, second) = (zk.address(), zk.address());
+    granted_timeout(&first, 10_000);
+    let sessions = [&first, &second]
+        .map(|address| ["zk_local_sessions", "zk_global_sessions"].map(|name| figure(address, name)));
+    assert_eq!(sessions, [["1", "0"], ["0", "0"]]);
+    drop(zk);
+    let zk = serve_with(dir.path(), text, &[]);
+    let address = zk.address();
+    granted_timeout(&address, 10_000);
+    assert_eq!(["zk_local_sessions", "zk_global_sessions"].map(|name| figure(&address, name)), ["0", "1"]);
+    zk.signal(Signal::SIGTERM);
+    let (_, stderr) = zk.end();
+    assert_eq!(
+        stderr.matches("localSessionsEnabled has no effect on a single server").count(),
+        1,
+        "{stderr}"
+    );
 }
 
 /// Asks for a session. Returns false if the server closes the connection without an answer.

@@ -29,6 +29,8 @@ pub(crate) struct Requester<'a> {
     pub(crate) unchecked: bool,
     /// Knows the `sasl` scheme in ACLs.
     pub(crate) sasl: bool,
+    /// SASL user for whom every other one is taken, too.
+    pub(crate) any_sasl_user: Option<&'a str>,
     /// Accepts ACLs of the `x509` scheme.
     pub(crate) x509: bool,
     /// Accepts IPv6 addresses in ACLs of the `ip` scheme.
@@ -46,7 +48,10 @@ impl Requester<'_> {
             "ip" => Network::parse(&entry.id, self.ip_v6).is_some_and(|network| network.holds(self.peer.ip)),
             sasl::SCHEME if !self.sasl => false,
             scheme => self.identities.iter().any(|identity| {
-                identity.scheme == scheme && (identity.id == entry.id || identity.is_every_sasl_user())
+                identity.scheme == scheme
+                    && (identity.id == entry.id
+                        || identity.is_every_sasl_user()
+                        || scheme == sasl::SCHEME && self.any_sasl_user == Some(&*entry.id))
             }),
         }
     }

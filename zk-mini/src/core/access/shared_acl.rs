@@ -208,7 +208,7 @@ mod tests {
                 Identity { scheme: ByteString::from_static(scheme), id: id.into() }
             };
             let identities: Vec<_> = names.iter().map(|id| name(id)).collect();
-            let requester = Requester { peer: Peer { ip, port: 1 }, identities: &identities, unchecked: false, sasl, x509: false, ip_v6, max_entries: 100, max_own_entries: 100 };
+            let requester = Requester { peer: Peer { ip, port: 1 }, identities: &identities, unchecked: false, sasl, x509: false, any_sasl_user: None, ip_v6, max_entries: 100, max_own_entries: 100 };
             let one_by_one = entries.iter().any(|entry| entry.perms.intersects(Perms(perms)) && requester.is(entry));
             let list = SharedAcl::new(&entries.into());
             prop_assert_eq!(list.allows(&requester, Perms(perms)), one_by_one);

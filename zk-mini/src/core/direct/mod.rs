@@ -3,6 +3,7 @@
 //! They pass the rules and the application of a client's writes, so watchers, quotas, limits and the log see no
 //! difference. Two things are not a client's: ACLs are not checked, and a refused write takes no zxid.
 
+mod audited;
 mod error;
 
 use std::borrow::Cow;
@@ -55,10 +56,7 @@ pub struct Written {
 
 impl Core {
     /// Creates a node. Missing parents, if wanted, are made in the same transaction.
-    ///
-    /// # Errors
-    /// [`WriteError`]; nothing has changed then.
-    pub fn create_directly(&mut self, now: Now, new: &NewNode<'_>) -> Result<Written, WriteError> {
+    fn make_node(&mut self, now: Now, new: &NewNode<'_>) -> Result<Written, WriteError> {
         self.check_writable(new.path)?;
         // The counter can make a bad path valid.
         if let (false, Err(source)) = (new.sequential, path::validate(new.path)) {
@@ -113,10 +111,7 @@ impl Core {
     }
 
     /// Sets a node's data.
-    ///
-    /// # Errors
-    /// [`WriteError`]; nothing has changed then.
-    pub fn set_directly(
+    fn set_node(
         &mut self,
         now: Now,
         path: &str,
@@ -131,10 +126,7 @@ impl Core {
     }
 
     /// Sets a node's ACL.
-    ///
-    /// # Errors
-    /// [`WriteError`]; nothing has changed then.
-    pub fn set_acl_directly(&mut self, now: Now, path: &str, acl: &[Acl]) -> Result<Written, WriteError> {
+    fn set_node_acl(&mut self, now: Now, path: &str, acl: &[Acl]) -> Result<Written, WriteError> {
         self.check_writable(path)?;
         let (acl, version) = (Some(views_of(acl)), Expected::Any);
         let request = SetAclView { path: Some(Cow::Borrowed(path)), acl, version };
@@ -144,10 +136,7 @@ impl Core {
     }
 
     /// Deletes a node without children.
-    ///
-    /// # Errors
-    /// [`WriteError`]; nothing has changed then.
-    pub fn delete_directly(&mut self, now: Now, path: &str, version: Expected) -> Result<(), WriteError> {
+    fn delete_node(&mut self, now: Now, path: &str, version: Expected) -> Result<(), WriteError> {
         self.check_writable(path)?;
         let request = VersionedPathView { path: Some(Cow::Borrowed(path)), version };
         let change = self
@@ -158,23 +147,18 @@ impl Core {
         Ok(())
     }
 
-    /// Deletes a node and all nodes below it, children before their parents, in one transaction, or in several if one
-    /// would be too long. No other change comes between them. The system's nodes stay, also if they are named: the root
-    /// stands for everything else. Returns the number of deleted nodes.
-    ///
-    /// # Errors
-    /// [`WriteError`]; nothing has changed then.
-    pub fn delete_all_directly(&mut self, now: Now, path: &str) -> Result<usize, WriteError> {
+    /// Deletes a node and all nodes below it. Returns their paths, in the order in which they go.
+    fn delete_nodes(&mut self, now: Now, path: &str) -> Result<Vec<ByteString>, WriteError> {
         self.check_writable(path)?;
         if path::validate(path).is_err() || self.tree.get(path).is_none() {
             return Err(self.refusal(path, Expected::Any, ErrorCode::NO_NODE));
         }
-        let paths = self.with_descendants(path);
-        let deleted = paths.len();
-        let (mut changes, mut size) = (Vec::new(), MultiSize::new());
+        let mut paths = self.with_descendants(path);
         // From the end: children before their parents.
-        for path in paths.into_iter().rev() {
-            let change = Change::Delete { path };
+        paths.reverse();
+        let (mut changes, mut size) = (Vec::new(), MultiSize::new());
+        for path in &paths {
+            let change = Change::Delete { path: path.clone() };
             if !size.add(&change, &self.config) {
                 self.commit_all(now, std::mem::take(&mut changes));
                 size = MultiSize::new();
@@ -183,7 +167,7 @@ impl Core {
             changes.push(change);
         }
         self.commit_all(now, changes);
-        Ok(deleted)
+        Ok(paths)
     }
 
     fn check_writable(&self, path: &str) -> Result<(), WriteError> {
@@ -197,6 +181,7 @@ impl Core {
             identities: &[],
             unchecked: true,
             sasl: self.config.sasl_scheme,
+            any_sasl_user: None,
             x509: self.config.x509,
             ip_v6: self.rules.ip_acl_takes_v6,
             max_entries: self.config.max_acl_entries,

@@ -6,6 +6,7 @@ use super::replica::Replica;
 use crate::core::Core;
 use crate::core::message::{ConnId, Now, Part};
 use crate::core::session::Sessions;
+use crate::core::throttle::Bucket;
 
 /// Reason why something cannot be done to a server of an ensemble.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -221,8 +222,13 @@ impl Core {
 
     /// Begins a new epoch after all servers were restarted, if this is an ensemble.
     pub(crate) fn restart_servers(&mut self, now: Now) {
-        if let Some(leader) = self.ensemble.as_ref().and_then(|ensemble| ensemble.leader) {
-            self.elect(now, leader);
+        match &self.ensemble {
+            Some(ensemble) => {
+                if let Some(leader) = ensemble.leader {
+                    self.elect(now, leader);
+                }
+            }
+            None => self.throttle = Bucket::new(self.config.throttle, self.config.seed, 0),
         }
     }
 
@@ -242,12 +248,11 @@ impl Core {
     /// Gives a server the state of the leader.
     fn refresh(&mut self, server: usize) {
         let replica = Replica::of(self);
-        let local = Sessions::new(self.config.tick, self.config.seed);
         self.set(server, |state| {
             state.replica = replica;
             state.backlog.clear();
-            state.local = local;
         });
+        self.forget_clients(server);
     }
 
     /// Brings a server up to date that takes part again.
@@ -280,6 +285,7 @@ impl Core {
                     // What a server has not heard of by now, it hears of from the next leader.
                     ensemble.servers.iter_mut().for_each(|server| server.backlog.clear());
                 }
+                (0..self.server_count()).for_each(|server| self.forget_clients(server));
                 self.history.server(self.last_zxid, "without a quorum");
             }
             None => {}
@@ -312,10 +318,16 @@ impl Core {
             self.end_connection(conn, true);
             self.outputs.close(conn);
         }
-        let (tick, seed) = (self.config.tick, self.config.seed);
+        self.set(server, |state| state.backlog.clear());
+        self.forget_clients(server);
+    }
+
+    /// Begins anew with what a server knows for itself: a real one does so, too, whenever it joins a quorum or leaves it.
+    fn forget_clients(&mut self, server: usize) {
+        let (tick, throttle, seed) = (self.config.tick, self.config.throttle, self.config.seed);
         self.set(server, |state| {
-            state.backlog.clear();
             state.local = Sessions::new(tick, seed);
+            state.throttle = Bucket::new(throttle, seed, server);
         });
     }
 

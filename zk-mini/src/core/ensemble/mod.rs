@@ -13,6 +13,7 @@ mod control;
 mod delivery;
 mod figures;
 mod inspect;
+mod local;
 mod members;
 mod members_text;
 mod read_only;
@@ -35,6 +36,7 @@ pub use inspect::{Membership, Mode, Role, ServerInfo, ServerState};
 use crate::core::Core;
 use crate::core::message::{ConnId, Now};
 use crate::core::session::Sessions;
+use crate::core::throttle::Bucket;
 use backlog::Backlog;
 use figures::Reign;
 use members::{HostPort, Member, Members};
@@ -97,8 +99,9 @@ struct Server {
     is_stopped: bool,
     is_partitioned: bool,
     is_frozen: bool,
-    /// Sessions that it has given while there was no quorum.
+    /// Sessions that it alone knows.
     local: Sessions,
+    throttle: Bucket,
 }
 
 impl Server {
@@ -115,6 +118,7 @@ impl Server {
             is_partitioned: false,
             is_frozen: false,
             local: Sessions::new(core.config.tick, core.config.seed),
+            throttle: Bucket::new(core.config.throttle, core.config.seed, number - 1),
         }
     }
 
@@ -176,6 +180,25 @@ impl Core {
     pub(crate) fn server_of(&self, conn: ConnId) -> Option<usize> {
         self.ensemble.as_ref()?;
         self.peers.get(&conn).map(|peer| peer.listener.unwrap_or_default())
+    }
+
+    /// Returns the throttle of the server that a connection belongs to.
+    pub(crate) fn throttle_at(&mut self, conn: ConnId) -> &mut Bucket {
+        let server = self.server_of(conn);
+        let of_server = self.ensemble.as_mut().zip(server);
+        match of_server.and_then(|(ensemble, server)| ensemble.servers.get_mut(server)) {
+            Some(server) => &mut server.throttle,
+            None => &mut self.throttle,
+        }
+    }
+
+    /// Returns the throttle of the server whose state is in place, or of the leader.
+    pub(crate) fn present_throttle(&self) -> &Bucket {
+        let present = self
+            .ensemble
+            .as_ref()
+            .and_then(|ensemble| ensemble.servers.get(ensemble.current.or(ensemble.leader)?));
+        present.map_or(&self.throttle, |server| &server.throttle)
     }
 
     /// Returns `true` if nothing expires: the disk is lost, or nobody leads.

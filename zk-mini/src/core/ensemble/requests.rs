@@ -49,7 +49,15 @@ impl Core {
         if self.is_leaderless() {
             return self.request_read_only(&asked);
         }
-        match class_of(call.op) {
+        let class = class_of(call.op);
+        // The leader has nothing to do with the end of a session that it does not know.
+        let is_own = self.config.local_sessions && self.is_local(call);
+        if is_own && class != Class::Connection {
+            self.touch_local(server, call.session, call.now);
+        }
+        match class {
+            Class::Session if is_own && self.waits(call.conn) => self.wait_behind(&asked),
+            Class::Session if is_own => self.as_server(server, |core| asked.here(core)),
             Class::Write | Class::Session => self.request_of_leader(&asked),
             Class::Read if call.op == OpCode::SYNC => self.request_of_leader(&asked),
             // An identity counts for every later request, also for one that is ahead of this answer.
@@ -109,18 +117,25 @@ impl Core {
     fn request_of_leader(&mut self, asked: &Asked<'_>) {
         let Asked { server, call, body, .. } = *asked;
         let class = class_of(call.op);
+        let is_own = self.config.local_sessions && self.is_local(call);
         let moved = class != Class::Session && self.has_moved(call.session, server);
         if moved && class == Class::Read && self.is_leader(server) {
             return self.close(call.conn);
         }
         let refusal = match class {
             Class::Write if moved => Some(ErrorCode::SESSION_MOVED),
-            Class::Write | Class::Session if !self.is_alive(call.session) => Some(ErrorCode::SESSION_EXPIRED),
+            Class::Write | Class::Session if !is_own && !self.is_alive(call.session) => {
+                Some(ErrorCode::SESSION_EXPIRED)
+            }
             _ => None,
         };
         self.as_leader(|core| {
+            if is_own {
+                core.upgrade_if_needed(call, body);
+            }
             let Some(code) = refusal else { return asked.here(core) };
             let mut answer = core.refuse(call, code);
+            core.audit_refusal(call, body);
             if core.history.is_on() {
                 core.history.request(call, core.last_zxid, body, &answer);
             }
@@ -132,8 +147,8 @@ impl Core {
         self.settle_members(call.now);
     }
 
-    /// Handles the first frame of a connection at its server. The leader opens sessions; a server resumes them itself, and
-    /// then owns them.
+    /// Handles the first frame of a connection at its server. The leader opens sessions, unless the servers give sessions of their
+    /// own; a server resumes them itself, and then owns them.
     #[cold]
     pub(crate) fn handshake_at_server(&mut self, now: Now, conn: ConnId, frame: Bytes, is_delayed: bool) {
         let Some(server) = self.server_of(conn) else { return };
@@ -144,7 +159,7 @@ impl Core {
         let has_seen_more = |request: &ConnectRequest| request.last_zxid_seen > self.seen_at(server);
         // Refusals, too, are the server's own.
         match request.filter(|request| !has_seen_more(request) && !self.is_leaderless()) {
-            Some(request) if request.session_id == SessionId::NONE => {
+            Some(request) if request.session_id == SessionId::NONE && !self.config.local_sessions => {
                 self.as_leader(|core| core.handshake_here(now, conn, frame, is_delayed));
             }
             _ => self.as_server(server, |core| core.handshake_here(now, conn, frame, is_delayed)),

@@ -29,6 +29,9 @@ impl Prepare<'_> {
     ) -> Prepared {
         let mode = CreateMode::from_flags(request.flags).ok_or(ErrorCode::BAD_ARGUMENTS)?;
         let kind = self.kind(mode, request)?;
+        if let (NodeKind::Ephemeral(_), Some(code)) = (kind, self.no_ephemerals) {
+            return Err(code);
+        }
         let sent_path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let parent_path = parent_of(sent_path)?;
         let (acl, shared) = self.list(request.acl.as_deref(), lists)?;

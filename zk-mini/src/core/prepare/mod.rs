@@ -27,6 +27,8 @@ pub(crate) struct Prepare<'a> {
     pub(crate) session: SessionId,
     pub(crate) requester: Requester<'a>,
     pub(crate) config: &'a Config,
+    /// Code with which ephemeral nodes are refused, if the session may have none.
+    pub(crate) no_ephemerals: Option<ErrorCode>,
     /// Changes of this request; only used for a multi.
     overlay: Option<HashMap<ByteString, Option<NodeRecord<'a>>>>,
 }
@@ -67,7 +69,7 @@ impl<'a> Prepare<'a> {
         requester: Requester<'a>,
         config: &'a Config,
     ) -> Self {
-        Self { tree, session, requester, config, overlay: None }
+        Self { tree, session, requester, config, no_ephemerals: None, overlay: None }
     }
 
     /// Returns the node with the changes of this request.

@@ -1,6 +1,9 @@
 //! Audit records of requests.
 
-use zk_wire::{ByteString, CreateMode, CreateView, MultiOpView, Perms, SessionId, UnixMillis};
+use zk_wire::{
+    ByteString, CreateMode, CreateView, Fields, MultiOpView, OpCode, Perms, SessionId, SetAclView,
+    SetDataView, UnixMillis, VersionedPathView,
+};
 
 use crate::core::Core;
 use crate::core::access::address;
@@ -27,14 +30,20 @@ impl Core {
         self.emit_audit(call, operation, AuditedWrite { znode, ..write }, success);
     }
 
-    /// Records a multi: each operation if it is done, otherwise the refusal. Checks change nothing.
+    /// Records a multi: each operation if it is done, otherwise the refusal. Checks change nothing. As in ZooKeeper, which looks
+    /// the kind of a node up by its path, a sequential node has none, nor has one with a time to live.
     pub(crate) fn audit_multi(&mut self, call: &Call, ops: &[MultiOpView<'_>], results: &[Applied]) {
         if results.iter().any(|result| result.refusal().is_some()) {
             return self.emit_audit(call, AuditOperation::Multi, AuditedWrite::default(), false);
         }
         for (op, result) in ops.iter().zip(results) {
             let (operation, znode_type) = match op {
-                MultiOpView::Create(request) => (AuditOperation::Create, znode_type(request)),
+                MultiOpView::Create(request) => {
+                    let is_found = |made: &ByteString| request.path.as_deref() == Some(&**made);
+                    let found = matches!(result, Applied::Created { path, .. } if is_found(path));
+                    let kind = znode_type(request).filter(|_| found && request.op != OpCode::CREATE_TTL);
+                    (AuditOperation::Create, kind)
+                }
                 MultiOpView::Delete(_) => (AuditOperation::Delete, None),
                 MultiOpView::SetData(_) => (AuditOperation::SetData, None),
                 MultiOpView::Check(_) | MultiOpView::Read { .. } => continue,
@@ -47,11 +56,44 @@ impl Core {
         }
     }
 
+    /// Records a write that is refused for another reason than its own, such as a session that has moved. One that cannot be read
+    /// is none; of a multi nothing has to be read.
+    pub(crate) fn audit_refusal(&mut self, call: &Call, body: Fields<'_>) {
+        if !self.config.audit {
+            return;
+        }
+        let (operation, write) = match call.op {
+            OpCode::CREATE | OpCode::CREATE2 | OpCode::CREATE_CONTAINER | OpCode::CREATE_TTL => {
+                let Ok(request) = call.read::<CreateView<'_>>(body) else { return };
+                let Some(kind) = znode_type(&request) else { return };
+                let write = AuditedWrite::to(request.path.as_deref());
+                (AuditOperation::Create, AuditedWrite { znode_type: Some(kind), ..write })
+            }
+            OpCode::DELETE => {
+                let Ok(request) = call.read::<VersionedPathView<'_>>(body) else { return };
+                (AuditOperation::Delete, AuditedWrite::to(request.path.as_deref()))
+            }
+            OpCode::SET_DATA => {
+                let Ok(request) = call.read::<SetDataView<'_>>(body) else { return };
+                (AuditOperation::SetData, AuditedWrite::to(request.path.as_deref()))
+            }
+            OpCode::SET_ACL => {
+                let Ok(request) = call.read::<SetAclView<'_>>(body) else { return };
+                (AuditOperation::SetAcl, of_set_acl(&request))
+            }
+            OpCode::MULTI => (AuditOperation::Multi, AuditedWrite::default()),
+            OpCode::RECONFIG => (AuditOperation::Reconfig, AuditedWrite::default()),
+            _ => return,
+        };
+        self.emit_audit(call, operation, write, false);
+    }
+
     /// Records the deletion of the nodes of a session that has ended.
     pub(crate) fn audit_ephemerals(&mut self, time: UnixMillis, session: SessionId, paths: Vec<ByteString>) {
         for path in paths {
             self.outputs.emit(Output::Audit(Box::new(AuditRecord {
                 time,
+                server: None,
                 session,
                 user: None,
                 ip: None,
@@ -69,6 +111,7 @@ impl Core {
         let AuditedWrite { znode, znode_type, acl } = write;
         self.outputs.emit(Output::Audit(Box::new(AuditRecord {
             time: call.now.wall,
+            server: self.server_of(call.conn).map(|server| server + 1),
             session: call.session,
             user,
             ip,
@@ -91,6 +134,15 @@ impl Core {
             .collect();
         (Some(users.join(",")), Some(address::to_java_string(peer.address.ip)))
     }
+}
+
+/// Returns the record of a setACL.
+pub(crate) fn of_set_acl(request: &SetAclView<'_>) -> AuditedWrite {
+    let sent = request.acl.iter().flatten();
+    let acl = acl_text(sent.map(|entry| {
+        (entry.perms, entry.scheme.as_deref().unwrap_or_default(), entry.id.as_deref().unwrap_or_default())
+    }));
+    AuditedWrite { acl: Some(acl), ..AuditedWrite::to(request.path.as_deref()) }
 }
 
 /// Returns the name of the kind of node that a create asks for.

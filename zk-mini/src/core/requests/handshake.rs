@@ -71,10 +71,11 @@ impl Core {
         let request =
             ConnectRequest::decode(&mut frame, "ConnectRequest").map_err(|_| Refusal::Unreadable)?;
         let newcomer = match request.session_id {
+            SessionId::NONE if self.config.local_sessions && self.ensemble.is_some() => Newcomer::Local,
             SessionId::NONE => Newcomer::Global,
             _ => Newcomer::Renewed,
         };
-        if !self.throttle.admits(now.mono, newcomer) {
+        if !self.throttle_at(conn).admits(now.mono, newcomer) {
             return Err(Refusal::Throttled);
         }
         if self.is_leaderless() && request.read_only != Some(true) {
@@ -92,7 +93,7 @@ impl Core {
         if let Some(peer) = self.peers.get_mut(&conn) {
             peer.knows_read_only = request.read_only.is_some();
         }
-        if self.is_leaderless() {
+        if self.is_leaderless() || self.is_for_local(request.session_id) {
             return self.grant_local(now, conn, &request, timeout);
         }
         if request.session_id == SessionId::NONE {
@@ -121,7 +122,7 @@ impl Core {
         Ok(Granted { id, timeout, note: Note::Resumed { conn, session: id, timeout } })
     }
 
-    /// Decides on a handshake at a server without a quorum, which has sessions of its own.
+    /// Decides on a handshake at a server that has sessions of its own, because there is no quorum or because it always does.
     fn grant_local(
         &mut self,
         now: Now,
@@ -142,7 +143,7 @@ impl Core {
         if !request.password.as_ref().is_some_and(|given| is_password(&self.password(id), given)) {
             return Err(Refusal::WrongPassword(id));
         }
-        if !self.resume_local(now, id) {
+        if !self.resume_local(now, id, timeout) {
             return Err(Refusal::NoSuchSession(id));
         }
         self.attach(conn, id, timeout);
@@ -178,7 +179,7 @@ impl Core {
         password(self.config.session_secret.as_ref(), id)
     }
 
-    fn attach(&mut self, conn: ConnId, id: SessionId, timeout: Millis) {
+    pub(crate) fn attach(&mut self, conn: ConnId, id: SessionId, timeout: Millis) {
         if let Some(session) = self.sessions.get_mut(id) {
             session.conn = Some(conn);
             session.client = self.peers.get(&conn).map(|peer| peer.address);

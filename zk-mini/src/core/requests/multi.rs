@@ -46,7 +46,9 @@ impl Core {
             }
             Err(Unreadable::TakesNoZxid) => Err(ErrorCode::MARSHALLING_ERROR.into()),
             Err(Unreadable::TakesZxid | Unreadable::NullPath) => {
-                self.refuse(call, ErrorCode::MARSHALLING_ERROR)
+                let answer = self.refuse(call, ErrorCode::MARSHALLING_ERROR);
+                self.audit_refusal(call, *body);
+                answer
             }
         }
     }

@@ -26,6 +26,9 @@ impl Core {
     /// Handles a createSession on an established connection, as ZooKeeper does: the answer is that of a handshake,
     /// and the requested timeout, within the bounds, applies after the next restart.
     pub(crate) fn create_session(&mut self, call: &Call, timeout: &SessionTimeoutView) -> Answer {
+        if let Some(timeout) = self.local_timeout(call) {
+            return Ok(Reply::Greeting(self.welcome(call.conn, call.session, timeout)));
+        }
         // The present timeout stays until the next restart.
         let negotiated = self.sessions.get(call.session).map_or(Millis(0), |session| session.current_timeout);
         let timeout = self.negotiate(timeout.0);
@@ -38,6 +41,9 @@ impl Core {
     }
 
     pub(crate) fn close_session(&mut self, call: &Call) -> Answer {
+        if let Some(answer) = self.close_local(call) {
+            return answer;
+        }
         self.end_session(call.now, call.session, call.xid, EndReason::Closed);
         self.note(Note::Closed { conn: call.conn, session: call.session });
         Ok(Reply::Last)

@@ -8,7 +8,7 @@ use zk_wire::{
 use crate::core::apply::Applied;
 use crate::core::audit::{AuditOperation, AuditedWrite};
 use crate::core::prepare::{Prepare, Prepared};
-use crate::core::requests::audited::{acl_text, znode_type};
+use crate::core::requests::audited::{of_set_acl, znode_type};
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
 use crate::core::txn::Change;
 use crate::core::{Core, size};
@@ -50,16 +50,7 @@ impl Core {
         let prepared = self.prepare(call)?.set_acl(request);
         let answer = self.write(call, prepared);
         if self.config.audit {
-            let sent = request.acl.iter().flatten();
-            let acl = acl_text(sent.map(|entry| {
-                (
-                    entry.perms,
-                    entry.scheme.as_deref().unwrap_or_default(),
-                    entry.id.as_deref().unwrap_or_default(),
-                )
-            }));
-            let write = AuditedWrite { acl: Some(acl), ..AuditedWrite::to(request.path.as_deref()) };
-            self.audit(call, AuditOperation::SetAcl, write, &answer);
+            self.audit(call, AuditOperation::SetAcl, of_set_acl(request), &answer);
         }
         answer
     }
@@ -92,7 +83,11 @@ impl Core {
 
     /// Returns the rules for writes of a request.
     pub(crate) fn prepare(&self, call: &Call) -> Result<Prepare<'_>, Failure> {
-        Ok(Prepare::new(&self.tree, call.session, self.requester(call.conn)?, &self.config))
+        let mut prepare = Prepare::new(&self.tree, call.session, self.requester(call.conn)?, &self.config);
+        if self.config.local_sessions {
+            prepare.no_ephemerals = self.refusal_of_ephemerals(call);
+        }
+        Ok(prepare)
     }
 
     /// Commits a write or its refusal, and replies with the result.
