@@ -120,6 +120,11 @@ impl RealZooKeeper {
         self.dir.path().join(index.to_string())
     }
 
+    /// Returns what a running member has logged; nothing of one that is down.
+    pub fn log(&self, index: usize) -> String {
+        self.members[index].process.as_ref().map(Process::stderr).unwrap_or_default()
+    }
+
     /// Returns the leader; `None` while an ensemble has no majority.
     pub fn leader(&self) -> Option<usize> {
         self.members.iter().position(|member| four_letter::mode(member.addr).as_deref() == Some("leader"))

@@ -24,10 +24,22 @@ impl RegisteredServer {
     /// # Panics
     /// If it cannot listen or register.
     pub async fn start(registry: &Registry, service: &str) -> Self {
+        Self::start_with(registry, service, |server| server).await
+    }
+
+    /// Serves `echo` with further settings.
+    ///
+    /// # Panics
+    /// If it cannot listen or register.
+    pub async fn start_with(
+        registry: &Registry,
+        service: &str,
+        configure: impl FnOnce(Server) -> Server,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let echo = move |text: String, _: Context| async move { Ok::<_, Status>((port, text)) };
-        let server = Server::new(Service::builder(service).method("echo", echo).build());
+        let server = configure(Server::new(Service::builder(service).method("echo", echo).build()));
         let instance = Instance::new("127.0.0.1", port).with("instance", server.identity());
         let (stop, stopped) = oneshot::channel();
         let serving = tokio::spawn(server.serve(listener, async { drop(stopped.await) }));

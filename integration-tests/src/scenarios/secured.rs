@@ -4,8 +4,11 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use registry::{Instance, Registry};
-use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Perms};
+use rpc_client::{Pem, TlsConfig};
+use rpc_server::TlsConfig as ServerTlsConfig;
+use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Perms, SessionId};
 
+use super::rpc::{RegisteredServer, call};
 use crate::certificates::Certificates;
 
 /// Registers and finds a service over TLS, as the list of servers asks for it.
@@ -27,6 +30,45 @@ pub async fn a_service_is_found(servers: &str, certificates: &Certificates) {
     while !seen.current().is_empty() {
         seen.changed().await.unwrap();
     }
+}
+
+/// Serves and calls over TLS with certificates of clients, found in a registry that asks for them, too, while a server of the
+/// registry dies: `kill` ends the one that serves the session of the provider. No call fails, and a server that comes afterwards is
+/// found.
+///
+/// # Panics
+/// If the server does something else than it should.
+#[expect(clippy::unwrap_used, reason = "for tests")]
+pub async fn calls_go_on_when_a_server_dies(
+    servers: &str,
+    certificates: &Certificates,
+    kill: impl AsyncFnOnce(SessionId),
+) {
+    let file = |name: &str| Pem::file(certificates.path(name));
+    let tls = ServerTlsConfig::new(file("server.pem"), file("server.pem")).client_ca(file("ca.pem"));
+    let tls = tls.load().unwrap();
+    let provided =
+        Client::connect(&(servers.to_owned() + &certificates.options("client.pem"))).await.unwrap();
+    let consumer = Registry::connect(&(servers.to_owned() + &certificates.options("odd.pem"))).await.unwrap();
+    let (provider, service) = (Registry::new(provided.clone()), "secured/echo");
+    let start =
+        async || RegisteredServer::start_with(&provider, service, |server| server.tls(tls.clone())).await;
+    let first = start().await;
+    let known = TlsConfig::new(file("ca.pem")).certificate(file("client.pem"), file("client.pem"));
+    let builder = rpc_client::Client::builder(consumer.clone(), service).tls(known.load().unwrap());
+    let client = builder.connect().await.unwrap();
+    assert_eq!(call(&client, 20).await.len(), 1);
+
+    let session = provided.credentials().unwrap().id;
+    kill(session).await;
+    assert_eq!(call(&client, 20).await.len(), 1, "the known instance stays");
+    let second = start().await;
+    while call(&client, 20).await.len() < 2 {}
+    assert_eq!(provided.credentials().unwrap().id, session, "the session lives on at another server");
+    first.leave().await;
+    while call(&client, 20).await.len() > 1 {}
+    second.leave().await;
+    assert_eq!(client.stats().failed, 0, "{:?}", client.stats());
 }
 
 /// Returns what a server answers to clients with certificates: their names in ACLs, and who may do what.

@@ -1,12 +1,17 @@
 //! TLS with certificates of clients: the client and the registry on a real ensemble and on zk-mini, which give the same answers.
 
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
+
 use integration_tests::certificates::Certificates;
 use integration_tests::ensemble::{Builder, RealZooKeeper};
+use integration_tests::ports::Port;
 use integration_tests::programs::ServeProcess;
 use integration_tests::scenarios::secured;
 use integration_tests::wait::{PATIENCE, eventually};
 use registry::{Instance, Registry};
-use zk_client::Client;
+use zk_client::{Client, CreateMode, Error, SessionEnd, SessionId};
+use zk_mini::{Pem, Server, TlsConfig, ZkMini};
 
 /// Returns the settings of a server that takes TLS on its client port.
 fn with_tls(zk: Builder, certificates: &Certificates) -> Builder {
@@ -90,4 +95,80 @@ async fn an_instance_outlives_the_death_of_its_server() {
     });
     let other = Client::connect(&servers).await.unwrap();
     assert_eq!(other.exists(&path).await.unwrap(), node);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_go_on_when_a_server_of_an_ensemble_dies() {
+    let certificates = Certificates::new();
+    let mut real = with_tls(RealZooKeeper::builder().servers(3), &certificates).start().unwrap();
+    let servers = real.connect_string();
+    let kill = async |session: SessionId| {
+        let server = real.serving(session.0).unwrap();
+        real.kill(server);
+        eventually("another server serves the session", PATIENCE, || real.serving(session.0).is_some());
+    };
+    secured::calls_go_on_when_a_server_dies(&servers, &certificates, kill).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_go_on_when_a_server_of_a_simulated_ensemble_dies() {
+    let certificates = Certificates::new();
+    let file = |name: &str| Pem::file(certificates.path(name));
+    let tls = TlsConfig::new(file("server.pem"), file("server.pem")).client_ca(file("ca.pem"));
+    let ports = vec![vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]; 3];
+    let builder = ZkMini::builder().servers_at(vec![Vec::new(); 3]).tls(tls.load().unwrap());
+    let zk = builder.tls_servers_at(ports).start().await.unwrap();
+    let serving = |session: SessionId| {
+        let has = |server: &Server| {
+            server.connections().iter().any(|connection| connection.session == Some(session))
+        };
+        (1..=3).map(|number| zk.server(number).unwrap()).find(has)
+    };
+    let kill = async |session: SessionId| {
+        serving(session).expect("a server serves it").stop().await;
+        eventually("another server serves the session", PATIENCE, || serving(session).is_some());
+    };
+    secured::calls_go_on_when_a_server_dies(&zk.connect_string(), &certificates, kill).await;
+}
+
+/// The port for TLS only of a real server, beside the plain one, and the same of zk-mini.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secure_client_port_takes_tls_only_on_both() {
+    let certificates = Certificates::new();
+    let port = Port::reserve().unwrap();
+    let path = |name| certificates.path(name).display().to_string();
+    let real = RealZooKeeper::builder()
+        .setting("serverCnxnFactory", "org.apache.zookeeper.server.NettyServerCnxnFactory")
+        .setting("secureClientPort", port.number())
+        .setting("secureClientPortAddress", "127.0.0.1")
+        .setting("ssl.keyStore.location", path("server.pem"))
+        .setting("ssl.trustStore.location", path("ca.pem"))
+        .start()
+        .unwrap();
+    let secure = format!("127.0.0.1:{}", port.number());
+    let args =
+        ["--tls-cert", &path("server.pem"), "--tls-ca", &path("ca.pem"), "--tls-listen", "127.0.0.1:0"];
+    let mut mini = ServeProcess::with_args(&[&["serve", "--listen", "127.0.0.1:0"], &args[..]].concat());
+    let ours = mini.process.line_with("tls on ").strip_prefix("tls on ").unwrap().to_owned();
+    let mut answers = Vec::new();
+    for (plain, secure) in [(real.connect_string(), secure), (mini.addr().to_string(), ours)] {
+        secured::warm_up(&secure, &certificates).await;
+        secured::a_service_is_found(&secure, &certificates).await;
+        answers.push(secured::answers_to_identities(&secure, &certificates).await);
+        // The other port goes on without, over the same nodes.
+        let by_tls = Client::connect(&(secure.clone() + &certificates.options("client.pem"))).await.unwrap();
+        by_tls.create("/both", "x", CreateMode::Persistent).await.unwrap();
+        let by_plain = Client::connect(&plain).await.unwrap();
+        assert_eq!(by_plain.get("/both").await.unwrap().0, "x");
+        // A session moves between the ports.
+        let credentials = by_plain.credentials().unwrap();
+        let closer = Client::builder().servers(secure.clone() + &certificates.options("client.pem"));
+        let end = closer.close_session(credentials, PATIENCE).await.unwrap();
+        assert_eq!(end, SessionEnd::Closed);
+        let without = Client::builder().servers(&secure).connect_rounds(NonZeroU32::MIN).connect().await;
+        assert!(matches!(without, Err(Error::Unreachable { .. })), "{without:?}");
+        let why = secured::refusal(&secure, &certificates.anonymous()).await;
+        assert!(why.contains("certificate"), "{why}");
+    }
+    assert_eq!(answers[1], answers[0]);
 }
