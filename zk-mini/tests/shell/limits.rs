@@ -180,11 +180,16 @@ async fn one_identity_too_many_ends_the_connection() {
 #[tokio::test]
 async fn connections_beyond_the_maximum_of_the_server_are_closed_without_a_word() {
     let zk = ZkMini::builder().max_connections(2).start().await.unwrap();
-    let (first, mut second) = (Raw::with_session(&zk, 40_000).await, Raw::with_session(&zk, 40_000).await);
+    let open = async || {
+        let mut raw = Raw::tcp(&zk).await;
+        raw.open_session(40_000).await;
+        raw
+    };
+    let (first, mut second) = (open().await, open().await);
     assert_eq!(within(Raw::tcp(&zk).await.rest()).await, b"");
     drop(first);
     eventually("its place is free", || zk.connections().len() == 1).await;
-    Raw::with_session(&zk, 40_000).await;
+    open().await;
     assert_eq!(second.create("/a", 0).await.err, 0);
 }
 
