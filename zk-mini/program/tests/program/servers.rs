@@ -186,7 +186,7 @@ fn addresses_that_do_not_fit_are_bad_options() {
         (&["--servers", "2", "--listen", "127.0.0.1:65535"], "choose a lower port"),
         (
             &["--servers", "3", "--tls-dev", DIR, "--tls-listen", "0", "--tls-listen", "0"],
-            "takes one --tls-listen",
+            "take one --tls-listen",
         ),
         (
             &["--servers", "2", "--listen", "0", "--tls-dev", DIR, "--tls-listen", "65535"],
