@@ -44,15 +44,23 @@ def unpack(crate, folder):
                 path.write_bytes(archive.extractfile(member).read())
 
 
-def compile_together(packages, folder):
-    """Compiles the packages in `folder` against each other."""
+def profile():
+    """Returns the lines of the workspace's manifest that say how the crates of others are compiled."""
+    lines = Path("Cargo.toml").read_text(encoding="utf-8").splitlines()
+    begin = lines.index("[profile.dev]")
+    assert not [line for line in lines[begin:] if line.startswith("[") and not line.startswith("[profile.dev")]
+    return lines[begin:]
+
+
+def compile_together(packages, folder, target):
+    """Compiles the packages in `folder` against each other, with the crates of others as `ci/docs` has compiled them."""
     names = ["{name}-{version}".format(**package) for package in packages]
     patches = [f'{package["name"]} = {{ path = "{name}" }}' for package, name in zip(packages, names)]
-    workspace = ["[workspace]", 'resolver = "3"', f"members = {json.dumps(names)}", "[patch.crates-io]", *patches]
+    workspace = ["[workspace]", 'resolver = "3"', f"members = {json.dumps(names)}", "[patch.crates-io]", *patches, *profile()]
     (folder / "Cargo.toml").write_text("\n".join(workspace) + "\n", encoding="utf-8")
     shutil.copy("Cargo.lock", folder)
     manifest = ["--manifest-path", str(folder / "Cargo.toml")]
-    subprocess.run(["cargo", "check", *manifest, "--target-dir", str(folder / "target"), "--all-features"], check=True)
+    subprocess.run(["cargo", "check", *manifest, "--target-dir", str(target), "--all-features"], check=True)
 
 
 def check():
@@ -76,7 +84,7 @@ def check():
         found += [f"{package['name']}: {complaint}" for complaint in complaints(package, crate)]
         unpack(crate, folder)
         print(f"{package['name']}: {crate.stat().st_size >> 10} KiB", flush=True)
-    compile_together(published, folder)
+    compile_together(published, folder, metadata["target_directory"])
     if found:
         raise Complaint("\n".join(found))
     print(f"{len(published)} packages compile together", flush=True)

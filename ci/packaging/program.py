@@ -1,5 +1,6 @@
 """The program as one file: static, small, for any Linux of this machine's kind, the same bytes wherever it is built."""
 
+import json
 import os
 import platform
 import shutil
@@ -13,8 +14,11 @@ TRIPLE = f"{platform.machine()}-unknown-linux-musl"
 MAX_BYTES = 7_000_000
 
 
-def flags(root):
-    """Returns the options of rustc, for `RUSTFLAGS`: with others, cargo would build everything again."""
+def flags():
+    """Returns the options of rustc, for `RUSTFLAGS`: with others, cargo would build everything again.
+
+    They name no checkout: rustc runs at its root, and knows our own files by the path from there.
+    """
     cargo = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     options = [
         # The linker that comes with Rust: equal functions are kept once, and addresses to relocate take bits, not words.
@@ -23,21 +27,26 @@ def flags(root):
         "-Clink-arg=--icf=all",
         "-Clink-arg=--pack-dyn-relocs=relr",
         "-Clink-arg=--no-eh-frame-hdr",
-        f"-Clink-arg=--script={root}/ci/packaging/program.ld",
+        "-Clink-arg=--script=ci/packaging/program.ld",
         f"--remap-path-prefix={cargo}=cargo",
-        f"--remap-path-prefix={root}=zk-mini",
     ]
     return " ".join(options)
 
 
-def build(target, root=None):
-    """Returns the path of the program, made from the checkout at `root`, or from this one."""
-    root = root or Path.cwd()
-    command = ["cargo", "build", "--locked", "--profile", "dist", "--target", TRIPLE, "--package", "zk-mini-server"]
-    environment = {**os.environ, "RUSTFLAGS": flags(root), "CARGO_TARGET_DIR": str(target)}
-    environment.pop("CARGO_ENCODED_RUSTFLAGS", None)
-    subprocess.run(command, check=True, cwd=root, env=environment)
+def build(target):
+    """Returns the path of the program."""
+    run_cargo(target, Path.cwd())
     return target / TRIPLE / "dist/zk-mini"
+
+
+def run_cargo(target, root):
+    """Builds the program of the checkout at `root`; returns what cargo says of each crate."""
+    command = ["cargo", "build", "--locked", "--profile", "dist", "--target", TRIPLE, "--package", "zk-mini-server"]
+    environment = {**os.environ, "RUSTFLAGS": flags(), "CARGO_TARGET_DIR": str(target)}
+    environment.pop("CARGO_ENCODED_RUSTFLAGS", None)
+    command += ["--message-format", "json-render-diagnostics"]
+    output = subprocess.run(command, check=True, cwd=root, env=environment, stdout=subprocess.PIPE, text=True).stdout
+    return [json.loads(line) for line in output.splitlines()]
 
 
 def check_size(program):
@@ -48,7 +57,8 @@ def check_size(program):
 
 
 def check_reproducible(program, target):
-    """Builds the program again, from a copy of the checkout in another place."""
+    """Builds the program again, from a copy of the checkout in another place; the crates of others are from the same place for both."""
+    first = program.read_bytes()
     copy = target / "package/copy"
     shutil.rmtree(copy, ignore_errors=True)
     files = subprocess.check_output(["git", "ls-files", "-z"], text=True).split("\0")
@@ -56,8 +66,13 @@ def check_reproducible(program, target):
         place = copy / "checkout" / file
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(file, place)
-    again = build(copy / "target", copy / "checkout")
-    if again.read_bytes() != program.read_bytes():
-        raise Complaint(f"{program} and {again}, built of the same files in two places, differ")
+    # In the same target directory, for the crates of others. Our own are dirty there, because the copies are newer than the program.
+    messages = run_cargo(target, copy / "checkout")
+    stale = [m["target"]["name"] for m in messages if m.get("fresh") and m["package_id"].startswith("path+")]
+    if stale:
+        raise Complaint(f"{', '.join(stale)} should have been built again, from {copy}")
+    again = target / TRIPLE / "dist/zk-mini"
+    if again.read_bytes() != first:
+        raise Complaint(f"{again} is of {copy} now, and the program of this checkout, built of the same files, had other bytes")
     shutil.rmtree(copy)
     print("the program: the same bytes from two places", flush=True)
