@@ -86,7 +86,7 @@ const FEWEST_RETAINED: Option<NonZeroUsize> = NonZeroUsize::new(3);
 
 /// Remarks on keys without effect, by their beginning; the first match counts.
 const IGNORED: &[(&str, &str)] = &[
-    ("ssl.quorum.", "is ignored: this is a standalone server"),
+    ("ssl.quorum.", "is ignored: all servers are in this process, and nothing passes between them"),
     ("ssl.ciphersuites", "is ignored: the suites are those of rustls"),
     ("ssl.crl", "is ignored: no lists of revoked certificates are asked for"),
     ("ssl.ocsp", "is ignored: nobody is asked whether a certificate is revoked"),
@@ -101,8 +101,8 @@ const IGNORED: &[(&str, &str)] = &[
     ("jaasLoginRenew", "is ignored: it is about Kerberos, which there is not"),
     ("admin.", "is ignored: the AdminServer has no such setting here"),
     ("metricsProvider.", "is ignored: the metrics have no such setting here"),
-    ("server.", "is ignored: this is a standalone server"),
-    ("dynamicConfigFile", "is ignored: it is not read, because this is a standalone server"),
+    ("server.", "is ignored: --servers says how many servers there are"),
+    ("dynamicConfigFile", "is ignored: --servers says how many servers there are"),
     ("globalOutstandingLimit", "is ignored: requests are answered as they are read, so none is outstanding"),
     ("audit.impl.class", "is ignored: the audit log is a file with a line of JSON for each change"),
     ("", "is ignored: zk-mini has no such setting"),
