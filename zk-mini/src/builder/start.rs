@@ -6,7 +6,7 @@ use std::sync::Arc;
 use zk_wire::{Millis, Zxid};
 
 use crate::builder::{Builder, Time};
-use crate::core::{Config, Core, ServerSetup, SessionSecret};
+use crate::core::{Config, Core, MAX_SERVERS, MIN_VOTERS, ServerSetup, SessionSecret};
 use crate::error::Error;
 use crate::report::figures::Configuration;
 use crate::server::ZkMini;
@@ -16,12 +16,6 @@ use crate::shell::journal::Journal;
 use crate::shell::listener::Listener;
 use crate::shell::runtime::Runtime;
 use crate::storage::Store;
-
-/// Minimum number of servers that are no observers, if there are observers.
-const MIN_VOTERS: usize = 2;
-
-/// Maximum number of servers of an ensemble. Each has a copy of the tree.
-const MAX_SERVERS: usize = 99;
 
 impl Builder {
     /// Starts the server. When this returns, the server serves.

@@ -122,23 +122,26 @@ impl Core {
         self.sessions.ids().into_iter().filter_map(|id| self.session(id)).collect()
     }
 
-    /// Returns a session; `None` if it is not alive.
+    /// Returns a session, be it one that a server alone knows; `None` if it is not alive.
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<SessionInfo> {
-        let session = self.sessions.get(id)?;
+        let session = self.any_session(id)?;
         Some(SessionInfo {
             id,
             timeout: session.current_timeout,
-            conn: session.conn,
+            conn: self.conn_of(id),
             heard: session.heard,
             expires: session.expires,
             ephemerals: self.tree.ephemerals(id),
         })
     }
 
-    /// Returns the ids of all sessions, sorted.
+    /// Returns the ids of all sessions, with those that a server alone knows, sorted.
     pub(crate) fn session_ids(&self) -> Vec<SessionId> {
-        self.sessions.ids()
+        let mut ids = self.sessions.ids();
+        ids.extend(self.all_local().flat_map(Sessions::ids));
+        ids.sort_unstable();
+        ids
     }
 
     /// Returns `true` if a session is alive.
@@ -153,7 +156,15 @@ impl Core {
 
     /// Returns the connection of a session.
     pub(crate) fn conn_of(&self, id: SessionId) -> Option<ConnId> {
-        self.sessions.get(id)?.conn
+        match self.sessions.get(id) {
+            Some(session) => session.conn,
+            // Of a session that a server alone knows, only its connection says which it is.
+            None if self.is_alive_anywhere(id) => {
+                let of_session = self.peers.iter().filter(|(_, peer)| peer.session == Some(id));
+                of_session.map(|(conn, _)| *conn).max()
+            }
+            None => None,
+        }
     }
 
     /// Returns the session that owns an ephemeral node.

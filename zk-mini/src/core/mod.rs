@@ -57,6 +57,7 @@ pub use ensemble::{
     EnsembleFigures, Lag, LeaderFigures, Membership, Mode, ProposalSizes, Role, ServerInfo, ServerSetup,
     ServerState, Unable,
 };
+pub(crate) use ensemble::{MAX_SERVERS, MIN_VOTERS};
 pub use faults::{CaseKind, Condition, FaultId, FaultInfo, FaultState, Hit, HitKind};
 pub use faults::{Glob, GlobError, On, Rule, RuleError, Then};
 pub use image::{Image, ImageNode, ImageWalk};

@@ -34,8 +34,8 @@ impl Handle {
     /// # Errors
     /// [`Unable::NoSuchServer`]
     pub fn server(&self, number: usize) -> Result<Server, Unable> {
-        let server = self.engine.look(|state| state.core.find_server(number))?;
-        Ok(Server::new(self.clone(), number, server))
+        self.engine.look(|state| state.core.find_server(number))?;
+        Ok(Server::new(self.clone(), number))
     }
 
     /// Returns the number of the server that this handle shows, from 1; `None` if it shows the whole, as all handles do but those

@@ -39,13 +39,16 @@ use crate::shell::connector::{self, Connector};
 pub struct Server {
     handle: Handle,
     number: usize,
-    /// From 0, in the order of the ensemble.
-    server: usize,
 }
 
 impl Server {
-    pub(crate) fn new(handle: Handle, number: usize, server: usize) -> Self {
-        Self { handle, number, server }
+    pub(crate) fn new(handle: Handle, number: usize) -> Self {
+        Self { handle, number }
+    }
+
+    /// Returns the present place of the server; one that no server has if a reset has dismissed it.
+    fn place(&self) -> usize {
+        self.handle.engine.look(|state| state.core.place_of(self.number))
     }
 
     /// Returns the number of the server.
@@ -57,7 +60,8 @@ impl Server {
     /// Returns the state of the server.
     #[must_use]
     pub fn info(&self) -> ServerInfo {
-        let info = self.handle.engine.look(|state| state.core.servers().get(self.server).copied());
+        let place = self.place();
+        let info = self.handle.engine.look(|state| state.core.servers().get(place).copied());
         // It had joined, and was dismissed by a reset.
         info.unwrap_or(ServerInfo {
             server: self.number(),
@@ -73,7 +77,7 @@ impl Server {
     /// are the leader's. What it writes goes to all.
     #[must_use]
     pub fn handle(&self) -> Handle {
-        self.handle.clone().showing(Some(self.server))
+        self.handle.clone().showing(Some(self.place()))
     }
 
     /// Returns the first address that the server listens on; `None` if it is in memory only, or listens for TLS only.
@@ -93,7 +97,7 @@ impl Server {
     /// Returns the connect string of this server alone.
     #[must_use]
     pub fn connect_string(&self) -> String {
-        self.handle.name_of(self.server)
+        self.handle.name_of(self.place())
     }
 
     /// Returns the connections to this server, in the order in which they were accepted.
@@ -106,21 +110,21 @@ impl Server {
     #[must_use]
     pub fn connect(&self) -> DuplexStream {
         // Refused only by a server that is stopped or down; the caller then gets a closed stream.
-        let stream = connector::connect(&self.handle.engine, Some(self.server));
+        let stream = connector::connect(&self.handle.engine, Some(self.place()));
         stream.unwrap_or_else(|| tokio::io::duplex(1).0)
     }
 
     /// Returns a handle that opens connections to this server without a socket.
     #[must_use]
     pub fn connector(&self) -> Connector {
-        Connector::new(&self.handle.engine, Some(self.server))
+        Connector::new(&self.handle.engine, Some(self.place()))
     }
 
     /// Stops the server: its ports refuse, and its connections are closed when this returns. If it leads, another server is
     /// elected; if fewer than a majority are left, the quorum is [lost](Handle::lose_quorum).
     pub async fn stop(&self) {
         if let Some(listener) = &self.handle.engine.setup.listener {
-            listener.take_down_server(self.server);
+            listener.take_down_server(self.place());
         }
         self.change_and_close(Core::stop_server).await;
     }
@@ -132,14 +136,15 @@ impl Server {
     /// [`Error::Listen`] if another program has taken the port. The server stays stopped then.
     pub async fn start(&self) -> Result<(), Error> {
         let engine = &self.handle.engine;
-        if !engine.look(|state| state.core.is_server_stopped(self.server)) {
+        let place = self.place();
+        if !engine.look(|state| state.core.is_server_stopped(place)) {
             return Ok(());
         }
         // An election closes the connections of read-only clients. Nobody can be refused by a server that listens.
         self.change_and_close(Core::start_server).await;
         let is_down = engine.look(|state| state.core.is_down());
         let Some(listener) = engine.setup.listener.as_ref().filter(|_| !is_down) else { return Ok(()) };
-        let listened = listener.bring_up_server(self.server, &engine.runtime);
+        let listened = listener.bring_up_server(place, &engine.runtime);
         if listened.is_err() {
             self.change_and_close(Core::stop_server).await;
         }
@@ -201,12 +206,14 @@ impl Server {
     /// Changes the server. Returns when everything that follows has been performed.
     async fn change<T>(&self, change: impl FnOnce(&mut Core, Now, usize) -> T) -> Option<T> {
         let engine = &self.handle.engine;
-        let (result, performing) = engine.change(|core, now| change(core, now, self.server))?;
+        let (result, performing) =
+            engine.change(|core, now| change(core, now, core.place_of(self.number)))?;
         engine.performed(performing).await;
         Some(result)
     }
 
     async fn change_and_close<T>(&self, change: impl FnOnce(&mut Core, Now, usize) -> T) -> Option<T> {
-        self.handle.engine.change_and_close(|core, now| change(core, now, self.server)).await
+        let engine = &self.handle.engine;
+        engine.change_and_close(|core, now| change(core, now, core.place_of(self.number))).await
     }
 }

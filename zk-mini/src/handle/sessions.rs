@@ -126,7 +126,7 @@ impl Handle {
     /// Returns the session of this id, if it is alive.
     #[must_use]
     pub fn session(&self, id: SessionId) -> Option<Session> {
-        let is_alive = self.engine.look(|state| state.core.is_alive(id));
+        let is_alive = self.engine.look(|state| state.core.is_alive_anywhere(id));
         is_alive.then(|| self.session_handle(id))
     }
 

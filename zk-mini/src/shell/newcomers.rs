@@ -12,6 +12,10 @@ impl Engine {
     /// is stopped then.
     pub(crate) fn listen_for(&self, listens: Vec<Listens>) {
         for Listens { server, addr, is_new } in listens {
+            if is_new {
+                // Of another server that had its place before a reset.
+                self.turn(|state, _| state.connections.reset_stats(Some(server)));
+            }
             if self.listens_at(server, addr) && is_new {
                 self.change(|core: &mut Core, now| core.start_server(now, server));
             }

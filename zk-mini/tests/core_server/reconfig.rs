@@ -324,6 +324,27 @@ fn a_new_member_is_a_server_that_listens_at_its_address_and_knows_everything() {
 }
 
 #[test]
+fn a_server_may_have_the_number_zero() {
+    let mut t = three();
+    let conn = super_at(&mut t, 0);
+    t.call(conn, &incremental("", "server.0=zk0:1:2;9")).unwrap();
+    assert_eq!(t.core.find_server(0), Ok(3));
+    let reader = connect_at(&mut t, 3);
+    t.call(reader, &exists("/", false)).unwrap();
+}
+
+#[test]
+fn more_servers_than_there_can_be_are_refused_before_they_are_compared() {
+    let mut t = three();
+    let conn = super_at(&mut t, 0);
+    let joining: Vec<_> =
+        (10..40_010).map(|id| format!("server.{id}=10.0.{}.{}:1:2;9", id / 250, id % 250)).collect();
+    let refused = t.call(conn, &incremental("", &joining[..40_000].join(",")));
+    assert_eq!(refused.unwrap_err(), ErrorCode::BAD_ARGUMENTS);
+    assert_eq!(t.core.servers().len(), 3);
+}
+
+#[test]
 fn an_ensemble_that_is_healed_has_the_servers_that_it_began_with() {
     let mut t = three();
     let conn = super_at(&mut t, 0);

@@ -24,6 +24,7 @@ mod inspection;
 mod lifecycle;
 mod limits;
 mod literal_bytes;
+mod local_sessions;
 mod misplaced;
 mod nodes;
 mod on_demand;

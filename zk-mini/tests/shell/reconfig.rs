@@ -31,10 +31,6 @@ fn data(reply: &Reply) -> String {
     String::from_utf8(reply.body[4..reply.body.len() - 68].into()).unwrap()
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
-}
-
 async fn srvr(addr: SocketAddr) -> String {
     let mut raw = Raw { stream: Box::new(TcpStream::connect(addr).await.unwrap()) };
     raw.write(b"srvr").await;
@@ -63,15 +59,15 @@ async fn the_configuration_names_the_ports_of_the_servers() {
 #[tokio::test]
 async fn a_server_that_joins_serves_at_its_port_when_the_answer_comes() {
     let zk = three().start().await.unwrap();
-    let (port, other) = (free_port(), free_port());
     let mut raw = at(zk.addr().unwrap()).await;
     assert_eq!(raw.create("/a", 0).await.err, 0);
-    let joining = format!("server.9=zk9:1:2:observer;zk9:{port}");
-    let reply = reconfig(&mut raw, "", &joining).await;
+    // Port 0 is a free one.
+    let joining = "server.9=zk9:1:2:observer;zk9:0";
+    let reply = reconfig(&mut raw, "", joining).await;
     assert_eq!(reply.err, 0);
-    assert!(data(&reply).contains(&joining));
-    let addr = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    assert_eq!(zk.server(9).unwrap().addr(), Some(addr));
+    assert!(data(&reply).contains(joining));
+    let server = zk.server(9).unwrap();
+    let addr = server.addr().unwrap();
     let mut reader = at(addr).await;
     assert_eq!(reader.request(1, GET_DATA, &get_data("/a", false)).await.err, 0);
     assert!(srvr(addr).await.contains("Mode: observer\n"));
@@ -80,11 +76,12 @@ async fn a_server_that_joins_serves_at_its_port_when_the_answer_comes() {
     // It stops and starts as the others do; another port is another address.
     zk.server(9).unwrap().restart().await.unwrap();
     let mut reader = at(addr).await;
-    let reply = reconfig(&mut raw, "", &format!("server.9=zk9:1:2:observer;127.0.0.1:{other}")).await;
+    let reply = reconfig(&mut raw, "", "server.9=zk9:1:2:observer;127.0.0.1:0").await;
     assert_eq!(reply.err, 0);
+    let other = server.addr().unwrap();
     assert!(TcpStream::connect(addr).await.is_err(), "it has moved");
     assert_eq!(reader.request(1, GET_DATA, &get_data("/a", false)).await.err, 0, "its clients stay");
-    at((Ipv4Addr::LOCALHOST, other).into()).await;
+    at(other).await;
 
     zk.reset_all().await.unwrap();
     assert_eq!(within(reader.receive()).await, None);
@@ -92,7 +89,18 @@ async fn a_server_that_joins_serves_at_its_port_when_the_answer_comes() {
     assert!(
         zk.server(9).unwrap_err().to_string().starts_with("no server 9: the ensemble has servers 1 to 3")
     );
-    assert!(TcpStream::connect((Ipv4Addr::LOCALHOST, other)).await.is_err());
+    assert!(TcpStream::connect(other).await.is_err());
+
+    // Another server in its place is another one, also for those who still have a handle to it.
+    let mut raw = at(zk.addr().unwrap()).await;
+    assert_eq!(reconfig(&mut raw, "", "server.5=zk5:1:2:observer;zk5:0").await.err, 0);
+    let fifth = zk.server(5).unwrap();
+    server.stop().await;
+    assert_eq!((server.addr(), server.info().state), (None, ServerState::Stopped));
+    assert_eq!(fifth.info().state, ServerState::Running);
+    let told = srvr(fifth.addr().unwrap()).await;
+    let received = told.lines().find_map(|line| line.strip_prefix("Received: ")).unwrap();
+    assert!(received.parse::<u32>().unwrap() <= 1, "its counters are its own: {told}");
     let data = zk.get("/zookeeper/config").unwrap().0;
     assert!(!String::from_utf8(data.into()).unwrap().contains("zk9"));
 }

@@ -133,12 +133,16 @@ impl Index {
             IpAddr::V4(_) => Some(&self.v4),
             IpAddr::V6(_) => Some(&self.v6).filter(|_| requester.ip_v6),
         };
+        let any_user =
+            requester.any_sasl_user.map(|id| Identity { scheme: sasl::SCHEME.into(), id: id.into() });
+        let any_user = any_user.is_some_and(|any| allows(self.named.get(&any)));
         self.anyone.intersects(perms)
             || networks.into_iter().flatten().any(|(bits, known)| allows(known.get(&prefix(ip, *bits))))
             || requester.identities.iter().any(|identity| {
                 (requester.sasl || identity.scheme != sasl::SCHEME)
                     && (allows(self.named.get(identity))
-                        || (identity.is_every_sasl_user() && self.sasl.intersects(perms)))
+                        || (identity.is_every_sasl_user() && self.sasl.intersects(perms))
+                        || (any_user && identity.scheme == sasl::SCHEME))
             })
     }
 }
@@ -200,6 +204,7 @@ mod tests {
             ip in peer(),
             names in prop::collection::vec(prop::sample::select(vec!["a:1", "b:2", "d:4", "ann", "super"]), 0..3),
             sasl in any::<bool>(),
+            any_sasl_user in prop::option::of(prop::sample::select(vec!["ann", "bob", "cid"])),
             perms in 0..32_i32,
             ip_v6 in any::<bool>(),
         ) {
@@ -208,7 +213,7 @@ mod tests {
                 Identity { scheme: ByteString::from_static(scheme), id: id.into() }
             };
             let identities: Vec<_> = names.iter().map(|id| name(id)).collect();
-            let requester = Requester { peer: Peer { ip, port: 1 }, identities: &identities, unchecked: false, sasl, x509: false, any_sasl_user: None, ip_v6, max_entries: 100, max_own_entries: 100 };
+            let requester = Requester { peer: Peer { ip, port: 1 }, identities: &identities, unchecked: false, sasl, x509: false, any_sasl_user, ip_v6, max_entries: 100, max_own_entries: 100 };
             let one_by_one = entries.iter().any(|entry| entry.perms.intersects(Perms(perms)) && requester.is(entry));
             let list = SharedAcl::new(&entries.into());
             prop_assert_eq!(list.allows(&requester, Perms(perms)), one_by_one);

@@ -210,6 +210,12 @@ impl Core {
         self.server_of(conn).map(|server| self.number_of(server))
     }
 
+    /// Returns the place of the server with a number; one that no server has if there is none.
+    pub(crate) fn place_of(&self, number: usize) -> usize {
+        let place = self.ensemble.as_ref().and_then(|ensemble| ensemble.at(number));
+        place.unwrap_or_else(|| self.server_count())
+    }
+
     /// Returns the number of a server.
     pub(crate) fn number_of(&self, server: usize) -> usize {
         let ensemble = self.ensemble.as_ref();

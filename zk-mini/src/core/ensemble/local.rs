@@ -10,7 +10,7 @@ use crate::core::Core;
 use crate::core::history::Cause;
 use crate::core::message::{Note, Now};
 use crate::core::requests::call::{Answer, Call, Reply};
-use crate::core::session::Sessions;
+use crate::core::session::{Session, Sessions};
 use crate::core::txn::Change;
 
 impl Core {
@@ -56,8 +56,18 @@ impl Core {
 
     /// Returns `true` if a session is alive, be it one that a server alone knows.
     pub(crate) fn is_alive_anywhere(&self, id: SessionId) -> bool {
-        let mut servers = self.ensemble.iter().flat_map(|ensemble| &ensemble.servers);
-        self.is_alive(id) || servers.any(|server| server.local.get(id).is_some())
+        self.any_session(id).is_some()
+    }
+
+    /// Returns the record of a session, be it one that a server alone knows.
+    pub(crate) fn any_session(&self, id: SessionId) -> Option<&Session> {
+        self.sessions.get(id).or_else(|| self.all_local().find_map(|local| local.get(id)))
+    }
+
+    /// Returns the sessions that each server alone knows.
+    pub(crate) fn all_local(&self) -> impl Iterator<Item = &Sessions> {
+        let servers = self.ensemble.iter().flat_map(|ensemble| &ensemble.servers);
+        servers.map(|server| &server.local)
     }
 
     /// Records a sign of life of a session that one server alone knows.
@@ -93,7 +103,8 @@ impl Core {
     /// Makes the session of a request one of all servers, if it creates an ephemeral node and the settings allow it. This takes a
     /// transaction of its own, before that of the request.
     pub(super) fn upgrade_if_needed(&mut self, call: &Call, body: Fields<'_>) {
-        if !self.config.local_session_upgrades || !creates_ephemeral(call, body) {
+        let is_refused = self.disk_lost || self.check_authentication(call).is_err();
+        if !self.config.local_session_upgrades || is_refused || !creates_ephemeral(call, body) {
             return;
         }
         let Some(server) = self.local_server(call) else { return };

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use zk_wire::ErrorCode;
 
+use super::MAX_SERVERS;
 use super::members::{HostPort, Member, Members};
 use crate::core::access::address;
 
@@ -25,7 +26,12 @@ impl Members {
         for leaver in items(leaving.unwrap_or_default(), ',') {
             next.remove(&id(leaver)?);
         }
-        for joiner in items(joining.unwrap_or_default(), ',') {
+        let joiners = items(joining.unwrap_or_default(), ',');
+        if joiners.len() > MAX_SERVERS {
+            // Each is compared with all others.
+            return Err(WRONG);
+        }
+        for joiner in joiners {
             let [name, spec] = items(joiner, '=')[..] else { return Err(WRONG) };
             let id = id(name.rsplit('.').next().unwrap_or(name))?;
             let member = member(spec)?;

@@ -44,6 +44,12 @@ use reconfig::Unsettled;
 use replica::Replica;
 use waiting::Waiting;
 
+/// Maximum number of servers of an ensemble. Each has a copy of the tree.
+pub(crate) const MAX_SERVERS: usize = 99;
+
+/// Minimum number of members with a vote, where there are observers or a `reconfig` (`standaloneEnabled`).
+pub(crate) const MIN_VOTERS: usize = 2;
+
 /// Transactions of one leader: the epoch stands in the upper half of a zxid.
 const EPOCH: u32 = 32;
 
@@ -118,7 +124,7 @@ impl Server {
             is_partitioned: false,
             is_frozen: false,
             local: Sessions::new(core.config.tick, core.config.seed),
-            throttle: Bucket::new(core.config.throttle, core.config.seed, number - 1),
+            throttle: Bucket::new(core.config.throttle, core.config.seed, number.saturating_sub(1)),
         }
     }
 

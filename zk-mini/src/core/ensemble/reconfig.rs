@@ -8,7 +8,7 @@ use bytes::Bytes;
 use zk_wire::{ByteString, ErrorCode, GetDataResponse, Perms, ReconfigView, SessionId, Version, Xid};
 
 use super::members::{Member, Members};
-use super::{Ensemble, Server, members_text};
+use super::{Ensemble, MAX_SERVERS, MIN_VOTERS, Server, members_text};
 use crate::core::access::address;
 use crate::core::apply::Applied;
 use crate::core::events::Observers;
@@ -23,12 +23,6 @@ const NODE: &str = "/zookeeper/config";
 
 /// Version of that node's data, which does not count.
 const UNCOUNTED: Version = Version(-1);
-
-/// Maximum number of servers that an ensemble can have had. Each has a copy of the tree.
-const MAX_SERVERS: usize = 99;
-
-/// Members with a vote that every configuration has (`standaloneEnabled`).
-const MIN_VOTERS: usize = 2;
 
 /// Effects of a new configuration on the servers, which come behind the answer to the request.
 #[derive(Debug)]

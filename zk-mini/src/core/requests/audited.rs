@@ -111,7 +111,7 @@ impl Core {
         let AuditedWrite { znode, znode_type, acl } = write;
         self.outputs.emit(Output::Audit(Box::new(AuditRecord {
             time: call.now.wall,
-            server: self.server_of(call.conn).map(|server| server + 1),
+            server: self.number_at(call.conn),
             session: call.session,
             user,
             ip,

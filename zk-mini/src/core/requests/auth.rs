@@ -106,7 +106,7 @@ impl Core {
 
     /// Fails if the connection must authenticate before it may do anything else.
     #[cold]
-    pub(super) fn check_authentication(&self, call: &Call) -> Result<(), Failure> {
+    pub(crate) fn check_authentication(&self, call: &Call) -> Result<(), Failure> {
         let peer = self.peers.get(&call.conn).ok_or(Failure::Close)?;
         let schemes = &self.config.required_schemes;
         if peer.has_identity_of(schemes) { Ok(()) } else { Err(Failure::NotAuthenticated) }
