@@ -8,8 +8,10 @@ use rpc_client::{Pem, TlsConfig};
 use rpc_server::TlsConfig as ServerTlsConfig;
 use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Perms, SessionId};
 
+use super::members;
 use super::rpc::{RegisteredServer, call};
 use crate::certificates::Certificates;
+use crate::wait::PATIENCE;
 
 /// Registers and finds a service over TLS, as the list of servers asks for it.
 ///
@@ -23,13 +25,9 @@ pub async fn a_service_is_found(servers: &str, certificates: &Certificates) {
     let (provider, consumer) = (connect("client.pem").await, connect("odd.pem").await);
     let mut seen = consumer.subscribe("secured").await.unwrap();
     let registration = provider.register("secured", Instance::new("127.0.0.1", 8001)).await.unwrap();
-    while seen.current().len() != 1 {
-        seen.changed().await.unwrap();
-    }
+    members("the instance", &mut seen, |now| now.len() == 1).await;
     registration.withdraw().await.unwrap();
-    while !seen.current().is_empty() {
-        seen.changed().await.unwrap();
-    }
+    members("no instance", &mut seen, |now| now.is_empty()).await;
 }
 
 /// Serves and calls over TLS with certificates of clients, found in a registry that asks for them, too, while a server of the
@@ -63,12 +61,22 @@ pub async fn calls_go_on_when_a_server_dies(
     kill(session).await;
     assert_eq!(call(&client, 20).await.len(), 1, "the known instance stays");
     let second = start().await;
-    while call(&client, 20).await.len() < 2 {}
+    calls_reach("the second server, too", &client, 2).await;
     assert_eq!(provided.credentials().unwrap().id, session, "the session lives on at another server");
     first.leave().await;
-    while call(&client, 20).await.len() > 1 {}
+    calls_reach("the second server alone", &client, 1).await;
     second.leave().await;
     assert_eq!(client.stats().failed, 0, "{:?}", client.stats());
+}
+
+/// Makes calls until they reach so many servers.
+///
+/// # Panics
+/// If they do not within [`PATIENCE`]; the message has `what`.
+async fn calls_reach(what: &str, client: &rpc_client::Client, servers: usize) {
+    let reached = async { while call(client, 20).await.len() != servers {} };
+    let reached = tokio::time::timeout(PATIENCE, reached).await;
+    reached.unwrap_or_else(|_| panic!("not within {PATIENCE:?}: calls reach {what}; {:?}", client.stats()));
 }
 
 /// Returns what a server answers to clients with certificates: their names in ACLs, and who may do what.
