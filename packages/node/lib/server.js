@@ -25,7 +25,12 @@ class ZkMini {
       throw new StartError("the server has no HTTP, by which it is controlled: leave out `--http off`");
     }
     const zk = new ZkMini(http, listen.join(","), child);
-    if (isEnsemble) zk.hosts = (await zk.servers()).map(({ address }) => address).join(",");
+    try {
+      if (isEnsemble) zk.hosts = (await zk.servers()).map(({ address }) => address).join(",");
+    } catch (error) {
+      await child.stop();
+      throw error;
+    }
     return zk;
   }
 

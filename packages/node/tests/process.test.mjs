@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import fs from "node:fs";
+import http from "node:http";
 import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
@@ -92,6 +93,17 @@ test("a program that says nothing, or something else, is told", async (t) => {
   const broken = script(t, "no program");
   fs.chmodSync(broken, 0o755);
   await assert.rejects(ZkMini.start({ program: broken }), { name: "StartError" });
+});
+
+test("an ensemble that cannot be asked for its servers is stopped", async (t) => {
+  const broken = http.createServer((_, response) => response.writeHead(500).end("broken")).listen(0, "127.0.0.1");
+  t.after(() => broken.close());
+  await once(broken, "listening");
+  const address = `127.0.0.1:${broken.address().port}`;
+  const ready = JSON.stringify({ listen: [address], http: `http://${address}`, http_on: [address] });
+  const program = script(t, `#!/bin/sh\necho $$ > "$0.pid"\necho '${ready}'\nread -r line\n`);
+  await assert.rejects(ZkMini.start({ program, servers: 3 }), { name: "ServerError", status: 500, message: /GET \/v1\/servers: broken/ });
+  assert.ok(!isAlive(Number(fs.readFileSync(`${program}.pid`, "utf8"))));
 });
 
 test("bad options are refused, with what is allowed", async () => {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -11,7 +13,7 @@ from pathlib import Path
 from typing import Callable
 
 import pytest
-from zk_mini import ProgramNotFoundError, StartError, ZkMini, find_program
+from zk_mini import ProgramNotFoundError, ServerGoneError, StartError, ZkMini, find_program
 
 WaitFor = Callable[[Callable[[], object]], None]
 
@@ -73,6 +75,18 @@ def test_a_start_that_fails_says_why(tmp_path: Path) -> None:
     no_program.chmod(0o755)
     with pytest.raises(StartError, match="cannot be run"):
         ZkMini.start(program=no_program)
+
+
+def test_an_ensemble_that_does_not_answer_is_stopped(tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        # A port on which nobody listens refuses.
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        ready = json.dumps({"listen": [address], "http": f"http://{address}", "http_on": [address]})
+        program = script(tmp_path / "silent", f"echo $$ > '{tmp_path}/pid'\necho '{ready}'\nread nothing")
+        with pytest.raises(ServerGoneError, match="does not answer GET /v1/servers"):
+            ZkMini.start(servers=3, program=program)
+    assert ended(int((tmp_path / "pid").read_text()))
 
 
 def test_it_stops_and_leaves_its_log() -> None:

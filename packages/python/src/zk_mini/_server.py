@@ -70,14 +70,14 @@ class ZkMini(Control):
         process = Process(find_program(program), [*arguments, *args], start_timeout)
         url = f"http://{process.ready['http_on'][0]}" if servers > 1 else process.ready["http"]
         server = cls(Http(url, ending=process.ending), ",".join(process.ready["listen"]), process)
-        if servers > 1:
-            server._hosts = ",".join(each.address for each in server.servers())
-        if isinstance(load, Mapping):
-            try:
+        try:
+            if servers > 1:
+                server._hosts = ",".join(each.address for each in server.servers())
+            if isinstance(load, Mapping):
                 server.restore(json.dumps(load))
-            except BaseException:
-                server.stop()
-                raise
+        except BaseException:
+            server.stop()
+            raise
         return server
 
     @classmethod
@@ -106,11 +106,13 @@ class ZkMini(Control):
         """Stops a server that was started here; leaves another one alone."""
         if self not in running:
             return
-        for observer in observers:
-            observer(self)
-        running.remove(self)
-        if self._process:
-            self._process.stop()
+        try:
+            for observer in observers:
+                observer(self)
+        finally:
+            running.remove(self)
+            if self._process:
+                self._process.stop()
 
     def history_text(self, limit: int = 40) -> str:
         """Returns what happened last, a line for each entry: writes, events, sessions, faults, and requests that failed."""
