@@ -190,6 +190,24 @@ test('what cannot be done is told, with the reason', async (t) => {
   await page.locator('dialog [role=alert]').getByText('server 1 leads, and a leader does not lag').waitFor();
 });
 
+test('a server without a vote cannot be told to lead', async (t) => {
+  const first = await startServer(t, { options: ['--servers', '3', '--observers', '1'] });
+  const page = await openPage(t, first);
+  await says(page, 4, /observer running/);
+  const lead = (number) => server(page, number).getByRole('button', { name: 'Lead' });
+  assert.equal(await lead(4).isDisabled(), true);
+  assert.match(await lead(4).getAttribute('title'), /^server 4 is an observer, which does not lead/);
+  assert.equal(await lead(2).isDisabled(), false);
+  // As after a reconfig that removes it.
+  await page.route('**/v1/servers', async (route) => {
+    const response = await route.fetch();
+    const rows = (await response.json()).map((each) => (each.server === 2 ? { ...each, member: false } : each));
+    await route.fulfill({ response, json: rows });
+  });
+  await until('server 2 to be no member', () => lead(2).isDisabled());
+  assert.match(await lead(2).getAttribute('title'), /^server 2 is no member of the ensemble, and does not lead/);
+});
+
 test('nothing is done to servers in the past', async (t) => {
   const three = await startThree(t);
   await put(three[0], '/a', '');

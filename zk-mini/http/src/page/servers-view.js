@@ -106,7 +106,7 @@ function renderRow(element, row, isAsked) {
   show(lag, [row.lag, row.behind], () => [
     h('span', { class: row.lag.none ? 'dim' : '' }, lagInWords(row.lag)), row.behind > 0 && h('span', { class: 'behind' }, ` · ${row.behind.toLocaleString('en')} behind`),
   ]);
-  keepingFocus(actions, [row.server, row.state, row.role, row.lag, isAsked, isReadOnly()], () => actionsOf(row, isAsked));
+  keepingFocus(actions, [row.server, row.state, row.role, row.member, row.lag, isAsked, isReadOnly()], () => actionsOf(row, isAsked));
 }
 
 function lagInWords(lag) {
@@ -132,8 +132,15 @@ function actionsOf(row, isAsked) {
       title: row.role === 'leader' ? 'a leader does not lag: let another server lead first' : `let ${it} show the past`,
       disabled: isStopped || row.role === 'leader' || isReadOnly(),
     }),
-    one('lead', 'Lead', row.role === 'looking' ? `${it} takes no part, or there is no quorum` : `elect ${it}, in a new epoch; all connections are closed`, row.role === 'looking'),
+    one('lead', 'Lead', cannotLead(row) ?? `elect ${it}, in a new epoch; all connections are closed`, cannotLead(row) !== null),
   ];
+}
+
+/** Reason for which a server cannot be elected; `null` if it can. */
+function cannotLead({ server, role, member }) {
+  if (role === 'looking') return `server ${server} takes no part, or there is no quorum`;
+  if (role === 'observer') return `server ${server} is an observer, which does not lead: reconfig gives it a vote`;
+  return member === false ? `server ${server} is no member of the ensemble, and does not lead: reconfig gives it a vote` : null;
 }
 
 /** Rebuilds buttons; the focus stays at the one that has taken the place of another. */

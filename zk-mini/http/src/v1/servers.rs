@@ -37,6 +37,10 @@ struct ServerBody {
     tls_address: Option<String>,
     /// `leader`, `follower`, `observer`, or `looking` if it knows no leader.
     role: &'static str,
+    /// False if it is no member of the ensemble, and has no vote; left out for a member.
+    #[schema(example = false)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    member: Option<bool>,
     /// `running`, `read-only` (there is no quorum), `frozen`, `partitioned` or `stopped`.
     state: &'static str,
     /// Last transaction that it has applied.
@@ -106,6 +110,7 @@ impl ServerBody {
                 Role::Observer => "observer",
                 Role::Looking => "looking",
             },
+            member: is_dismissed(server).then_some(false),
             state: match info.state {
                 ServerState::Running => "running",
                 ServerState::ReadOnly => "read-only",
@@ -232,6 +237,13 @@ fn all(app: &App) -> Vec<ServerBody> {
 fn server(app: &App, number: &str) -> Result<Server, ApiError> {
     let number = number.parse().map_err(|_| ApiError::bad_request("a server has a number, from 1"))?;
     Ok(app.server.server(number)?)
+}
+
+/// Returns `true` for a server that `reconfig` has removed from the members. It goes on without a vote.
+fn is_dismissed(server: &Server) -> bool {
+    let entry = format!("server.{}=", server.number());
+    let membership = server.handle().membership();
+    membership.is_some_and(|own| !own.members.lines().any(|line| line.starts_with(&entry)))
 }
 
 fn no_port(error: &zk_mini::Error) -> ApiError {

@@ -1,6 +1,9 @@
 //! `/v1/servers` and `/v1/quorum`.
 
+use std::net::SocketAddr;
+
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use zk_client::{Client, CreateMode};
 use zk_mini::ZkMini;
@@ -132,6 +135,54 @@ async fn servers_answer_http_while_they_are_cut_off_frozen_or_without_a_quorum()
     assert!(http[1].post("/v1/servers/1/lead", Value::Null).await.error(409).contains("cannot lead"));
     let rows = http[2].post("/v1/quorum", json!({"lost": false})).await.json(200);
     assert_eq!(rows[2]["role"], "leader");
+}
+
+/// Removes a server from the members by a `reconfig` of a client without a library.
+async fn dismiss(at: SocketAddr, number: &str) {
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    // Protocol and last zxid, timeout, no session yet, its password.
+    let connect =
+        [vec![0; 12], 10_000_i32.to_be_bytes().to_vec(), vec![0; 8], vec![0, 0, 0, 16], vec![0; 16]];
+    exchange(&mut stream, &connect.concat()).await;
+    let none = (-1_i32).to_be_bytes().to_vec();
+    let leaving = [vec![0, 0, 0, 1], number.as_bytes().to_vec()].concat();
+    // Xid, operation, those who join and leave, all members, the version that it is about.
+    let reconfig = [vec![0, 0, 0, 1, 0, 0, 0, 16], none.clone(), leaving, none, vec![0xff; 8]];
+    let reply = exchange(&mut stream, &reconfig.concat()).await;
+    assert_eq!(reply[12..16], [0_u8; 4], "reconfig is refused");
+}
+
+/// Sends a frame, and returns the one that answers.
+async fn exchange(stream: &mut TcpStream, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len()).unwrap();
+    stream.write_u32(length).await.unwrap();
+    stream.write_all(body).await.unwrap();
+    let length = stream.read_u32().await.unwrap();
+    let mut reply = vec![0; usize::try_from(length).unwrap()];
+    stream.read_exact(&mut reply).await.unwrap();
+    reply
+}
+
+#[tokio::test]
+async fn a_server_without_a_vote_says_so_and_does_not_lead() {
+    let builder = ZkMini::builder().servers(3).observers(1).reconfig_enabled(true).skip_acl(true);
+    let (zk, http) = start(builder).await;
+    dismiss(zk.addr().unwrap(), "2").await;
+    let rows = http.get("/v1/servers").await.json(200);
+    for (at, (role, member)) in
+        [("follower", None), ("follower", Some(false)), ("leader", None), ("observer", None)]
+            .into_iter()
+            .enumerate()
+    {
+        assert_eq!(rows[at]["role"], role, "server {}", at + 1);
+        assert_eq!(rows[at].get("member").and_then(Value::as_bool), member, "server {}", at + 1);
+    }
+    for number in [2, 4] {
+        let refused = http.post(&format!("/v1/servers/{number}/lead"), Value::Null).await.error(409);
+        assert!(refused.contains("an observer, or no member"), "{refused}");
+    }
+    http.post("/v1/reset?all=true", Value::Null).await.json(200);
+    assert!(http.get("/v1/servers").await.json(200)[1].get("member").is_none());
 }
 
 #[tokio::test]
