@@ -49,11 +49,12 @@ pub(crate) type Configure = dyn Fn(registry::Builder) -> registry::Builder;
 impl Access {
     /// Returns a registry at these servers, to be connected to.
     pub(crate) fn to(&self, servers: &str) -> registry::Builder {
-        let builder = registry::Registry::builder().servers(servers);
-        match &self.0 {
+        let builder = registry::Registry::builder();
+        let configured = match &self.0 {
             Some(configure) => configure(builder),
             None => builder,
-        }
+        };
+        configured.servers(servers)
     }
 }
 
@@ -92,4 +93,18 @@ pub(crate) enum WorkerError {
 pub(crate) async fn stop_asked(stop: &pipe::Receiver) {
     // Nothing reads from the pipe, so it stays readable. An error means that the runtime has ended.
     let _ = stop.readable().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_of_the_registry_do_not_change_its_servers() {
+        let access = Access(Some(Rc::new(|builder: registry::Builder| {
+            builder.servers("elsewhere:2181").sasl("echo", "secret")
+        })));
+        let shown = format!("{:?}", access.to("here:2181"));
+        assert!(shown.contains("here:2181") && !shown.contains("elsewhere"), "{shown}");
+    }
 }
