@@ -9,8 +9,8 @@ use crate::credentials::Credentials;
 use crate::error::Error;
 
 /// Closes the session of a process that has died, so that its instances go at once and not after the session timeout.
-/// Succeeds if the session is gone already. A process that is alive after all registers again in a new session. Servers that ask
-/// who their clients are answer [`Builder::close_session`], which logs in.
+/// Succeeds if the session is gone already. A process that is alive after all registers again in a new session. This
+/// function does not log in: if the servers require a login, use [`Builder::close_session`].
 ///
 /// # Errors
 /// [`Error::Connect`] if no server confirmed it within `timeout`.

@@ -25,11 +25,12 @@ pub enum SessionEnd {
 }
 
 /// Closes the session of a process that died, so that its ephemeral nodes go now and not after the session timeout. If the
-/// session's owner is alive, it loses the session. Servers that ask who their clients are answer
-/// [`Builder::close_session`], which logs in.
+/// session's owner is alive, it loses the session. This function does not log in: if the servers require a login, use
+/// [`Builder::close_session`].
 ///
 /// # Errors
-/// [`Error::Servers`] if `servers` is invalid; [`Error::Tls`] if its files for TLS cannot be used; [`Error::Unreachable`] if no server confirmed it within `timeout`.
+/// [`Error::Servers`] if `servers` is invalid; [`Error::Tls`] if its files for TLS cannot be used; [`Error::Unreachable`] if no
+/// server confirmed it within `timeout`.
 ///
 /// ```
 /// # use std::time::Duration;

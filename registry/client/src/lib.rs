@@ -100,7 +100,7 @@
 //! - Dropping the last handle does the same in the background. A program that ends at once should call `close`, or its
 //!   ephemeral nodes stay until the session timeout.
 //! - A process that died cannot close its session. [`close_session`] does it for another process that has its
-//!   [`Credentials`], and [`Builder::close_session`] where servers ask who their clients are.
+//!   [`Credentials`], and [`Builder::close_session`] if the servers require a login.
 //!
 //! # Tests
 //!

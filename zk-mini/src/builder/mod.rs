@@ -339,7 +339,7 @@ impl Builder {
     /// ensemble has had at most 99 servers; [`Handle::reset_all`](crate::Handle::reset_all) brings back those that it began
     /// with.
     ///
-    /// Not simulated: votes with groups and weights, which a request for them is told by "unimplemented". No reconfiguration is ever in progress.
+    /// Not simulated: votes with groups and weights: a request for them is answered "unimplemented". No reconfiguration is ever in progress.
     pub fn reconfig_enabled(mut self, enabled: bool) -> Self {
         self.core.reconfig_enabled = enabled;
         self
