@@ -29,6 +29,8 @@ pub(crate) struct DiskOptions {
     pub(crate) sync: Option<SyncMode>,
 
     /// File that gets a line of JSON for each change of a client, over HTTP, too [default: none; with audit.enable in a zoo.cfg zookeeper_audit.log in the directory of the logs]
+    ///
+    /// POST /v1/restore and /v1/reset replace the whole tree without a line.
     #[arg(long, value_name = "FILE")]
     pub(crate) audit_log: Option<PathBuf>,
 

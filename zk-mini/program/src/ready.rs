@@ -26,7 +26,8 @@ pub(crate) struct ReadyArgs {
     /// TLS only), http (URL, or
     /// null), http_on (addresses of --http), admin (URLs that a zoo.cfg asks for), pid,
     /// version, compat (the release of ZooKeeper that it behaves as); fields may be added.
-    /// With --servers each server has its line, in order, then its line for TLS.
+    /// With --servers each server has its line, in order: as text first the lines
+    /// `listening`, then the lines `tls`; as json one object for each server.
     #[arg(long, value_name = "FORM", value_enum, default_value_t, verbatim_doc_comment)]
     ready: Form,
 

@@ -83,9 +83,10 @@ impl Builder {
 
     /// Sets `audit.enable`: `write` gets a record of each change that a client asks for, done or refused, and of each ephemeral node
     /// that goes with its session, before anybody hears of it; with a [`data_dir`](Self::data_dir), when it is durable. So it
-    /// does of what is written without a session: by a [`Handle`](crate::Handle), and by HTTP. Of several
-    /// [`servers`](Self::servers) each records the changes of its own clients, and one of them the ephemeral nodes. The function is called while the server is locked: it must be
-    /// quick, and not use the server.
+    /// does of what is written without a session: by a [`Handle`](crate::Handle), and by HTTP. A
+    /// [restore](crate::Handle::restore) and a [reset](crate::Handle::reset) replace the whole tree without a record. Of several
+    /// [`servers`](Self::servers) each records the changes of its own clients, and one of them the ephemeral nodes. The function
+    /// is called while the server is locked: it must be quick, and not use the server.
     pub fn audit(mut self, write: impl Fn(&AuditRecord) + Send + Sync + 'static) -> Self {
         self.audit = Some(AuditSink(Arc::new(write)));
         self.core.audit = true;
