@@ -139,7 +139,7 @@ impl Core {
     /// Returns the ids of all sessions, with those that a server alone knows, sorted.
     pub(crate) fn session_ids(&self) -> Vec<SessionId> {
         let mut ids = self.sessions.ids();
-        ids.extend(self.all_local().flat_map(Sessions::ids));
+        ids.extend(self.all_local().flat_map(|local| local.ids()));
         ids.sort_unstable();
         ids
     }
