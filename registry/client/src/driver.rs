@@ -190,7 +190,8 @@ impl Driver {
             }
             Command::Close { within, done } => {
                 self.closers.push(done);
-                self.handle(Input::Close { deadline: self.clock.now() + Millis::from(within) });
+                // One more, because the clock rounds down and the attempt must not end early.
+                self.handle(Input::Close { deadline: self.clock.now() + Millis::from(within) + Millis(1) });
             }
         }
     }

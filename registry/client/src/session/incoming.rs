@@ -130,8 +130,9 @@ impl Session {
 
     /// Uses the connection for our session: first gives its identities and waits for the answers, because servers tell
     /// missed changes only to clients that may read the node, and because nothing may be done without them, not even a close.
+    /// Those that were refused would only stand in the way of a close.
     pub(super) fn identify(&mut self, now: Millis) {
-        if self.identities.is_empty() {
+        if self.identities.is_empty() || (self.closing.is_some() && self.identity_refused) {
             self.go_live(now);
             return;
         }
@@ -153,12 +154,14 @@ impl Session {
             return Err(UNASKED);
         }
         if code != ErrorCode::OK {
+            self.identity_refused = true;
             return Err(DisconnectCause::IdentityRefused { index: accepted, code });
         }
         let accepted = accepted + 1;
         if accepted < self.identities.len() {
             self.link = LinkState::Identifying { until, accepted };
         } else {
+            self.identity_refused = false;
             self.go_live(now);
         }
         Ok(())

@@ -70,6 +70,8 @@ pub(crate) struct Session {
     sent_withdrawals: usize,
     /// Bodies of the auth packets to give on each connection: the configured ones, and those that a server has accepted.
     identities: Vec<Bytes>,
+    /// The last server that was given identities has refused one.
+    identity_refused: bool,
     /// Answer to the challenge of the login under way.
     login_answer: Option<Answer>,
     /// Numbers for logins.
@@ -131,6 +133,7 @@ impl Session {
             credentials: config.attach.clone(),
             timeout: config.session_timeout,
             identities: config.identities.clone(),
+            identity_refused: false,
             login_answer: None,
             random: fastrand::Rng::with_seed(!config.seed),
             config,

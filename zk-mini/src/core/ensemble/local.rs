@@ -103,7 +103,8 @@ impl Core {
     /// Makes the session of a request one of all servers, if it creates an ephemeral node and the settings allow it. This takes a
     /// transaction of its own, before that of the request.
     pub(super) fn upgrade_if_needed(&mut self, call: &Call, body: Fields<'_>) {
-        let is_refused = self.disk_lost || self.check_authentication(call).is_err();
+        let asks_who = !self.config.required_schemes.is_empty();
+        let is_refused = self.disk_lost || (asks_who && self.check_authentication(call).is_err());
         if !self.config.local_session_upgrades || is_refused || !creates_ephemeral(call, body) {
             return;
         }

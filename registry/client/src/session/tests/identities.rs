@@ -109,3 +109,13 @@ fn identities_are_given_before_a_close_because_a_server_may_demand_them() {
     rig.answer(OpCode::CLOSE_SESSION, 7, ErrorCode::OK);
     assert_eq!(rig.closed, Some(CloseResult::Closed));
 }
+
+#[test]
+fn a_session_whose_identity_is_refused_is_closed_without_it() {
+    let mut rig = with_identities();
+    rig.input(Input::Close { deadline: Millis(5_000) });
+    answer(&mut rig, ErrorCode::AUTH_FAILED);
+    rig.attach_again();
+    rig.answer(OpCode::CLOSE_SESSION, 7, ErrorCode::OK);
+    assert_eq!(rig.closed, Some(CloseResult::Closed));
+}
