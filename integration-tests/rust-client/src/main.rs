@@ -113,12 +113,15 @@ fn owner(stat: Stat) -> String {
     format!("{:x}", stat.ephemeral_owner)
 }
 
-/// Returns the numbers and the roles of a configuration.
+/// Returns the numbers and the roles of a configuration, sorted: a real server lists them as its hash table has them, which
+/// differs between the leader and those who have read the text.
 fn members(config: &[u8]) -> String {
     let text = String::from_utf8_lossy(config);
     let members = text.lines().filter_map(|line| {
         let (name, address) = line.strip_prefix("server.")?.split_once('=')?;
         Some(format!("{name} {}", if address.contains(":observer") { "observer" } else { "participant" }))
     });
-    members.collect::<Vec<_>>().join(", ")
+    let mut members: Vec<_> = members.collect();
+    members.sort();
+    members.join(", ")
 }
