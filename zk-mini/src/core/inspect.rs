@@ -8,6 +8,7 @@ use zk_wire::{Acl, ByteString, Millis, SessionId, Stat, Zxid};
 
 use crate::core::figures::{ReadAndWritten, WatchersTold};
 use crate::core::peer::PeerState;
+use crate::core::session::Sessions;
 use crate::core::watch::{WatchMode, WatchTable, Watches};
 use crate::core::{ConnId, Core, Part, Peer};
 
@@ -139,7 +140,7 @@ impl Core {
     /// Returns the ids of all sessions, with those that a server alone knows, sorted.
     pub(crate) fn session_ids(&self) -> Vec<SessionId> {
         let mut ids = self.sessions.ids();
-        ids.extend(self.all_local().flat_map(|local| local.ids()));
+        ids.extend(self.all_local().flat_map(Sessions::ids));
         ids.sort_unstable();
         ids
     }
