@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use registry::{Instance, Registry};
+use registry::{Instance, Members, Registry};
 use rpc_client::{Pem, TlsConfig};
 use rpc_server::TlsConfig as ServerTlsConfig;
 use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Perms, SessionId};
@@ -27,7 +27,7 @@ pub async fn a_service_is_found(servers: &str, certificates: &Certificates) {
     let registration = provider.register("secured", Instance::new("127.0.0.1", 8001)).await.unwrap();
     members("the instance", &mut seen, |now| now.len() == 1).await;
     registration.withdraw().await.unwrap();
-    members("no instance", &mut seen, |now| now.is_empty()).await;
+    members("no instance", &mut seen, Members::is_empty).await;
 }
 
 /// Serves and calls over TLS with certificates of clients, found in a registry that asks for them, too, while a server of the
