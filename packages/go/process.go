@@ -112,11 +112,12 @@ func (p *process) kill() {
 	}
 }
 
+// Tells whether the process has ended. Its port refuses a moment before that is known.
 func (p *process) hasEnded() bool {
 	select {
 	case <-p.ended:
 		return true
-	default:
+	case <-time.After(100 * time.Millisecond):
 		return false
 	}
 }
