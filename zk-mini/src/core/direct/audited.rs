@@ -59,8 +59,10 @@ impl Core {
         version: Expected,
     ) -> Result<Written, WriteError> {
         let written = self.set_node(now, path, data, version);
-        let write = AuditedWrite::to(Some(path));
-        self.audit_directly(now, AuditOperation::SetData, write, written.as_ref().map(drop));
+        if self.config.audit {
+            let write = AuditedWrite::to(Some(path));
+            self.audit_directly(now, AuditOperation::SetData, write, written.as_ref().map(drop));
+        }
         written
     }
 
@@ -70,9 +72,11 @@ impl Core {
     /// [`WriteError`]; nothing has changed then.
     pub fn set_acl_directly(&mut self, now: Now, path: &str, acl: &[Acl]) -> Result<Written, WriteError> {
         let written = self.set_node_acl(now, path, acl);
-        let entries = acl.iter().map(|entry| (entry.perms, &*entry.scheme, &*entry.id));
-        let write = AuditedWrite { acl: Some(acl_text(entries)), ..AuditedWrite::to(Some(path)) };
-        self.audit_directly(now, AuditOperation::SetAcl, write, written.as_ref().map(drop));
+        if self.config.audit {
+            let entries = acl.iter().map(|entry| (entry.perms, &*entry.scheme, &*entry.id));
+            let write = AuditedWrite { acl: Some(acl_text(entries)), ..AuditedWrite::to(Some(path)) };
+            self.audit_directly(now, AuditOperation::SetAcl, write, written.as_ref().map(drop));
+        }
         written
     }
 
@@ -82,8 +86,10 @@ impl Core {
     /// [`WriteError`]; nothing has changed then.
     pub fn delete_directly(&mut self, now: Now, path: &str, version: Expected) -> Result<(), WriteError> {
         let deleted = self.delete_node(now, path, version);
-        let write = AuditedWrite::to(Some(path));
-        self.audit_directly(now, AuditOperation::Delete, write, deleted.as_ref().map(drop));
+        if self.config.audit {
+            let write = AuditedWrite::to(Some(path));
+            self.audit_directly(now, AuditOperation::Delete, write, deleted.as_ref().map(drop));
+        }
         deleted
     }
 
