@@ -59,13 +59,15 @@ impl ClientVerifier {
 
     /// Returns true if a certificate has the signature of this key.
     fn is_signed(&self, leaf: &X509Certificate<'_>, der: &[u8], key: &SubjectPublicKeyInfo<'_>) -> bool {
-        // The algorithm stands in the signed part, too.
-        if leaf.signature_algorithm != leaf.tbs_certificate.signature {
+        // The algorithm stands in the signed part, too. A signature is whole bytes: a count of unused bits would be a second
+        // encoding of one whose last bit is 0.
+        let signature = &leaf.signature_value;
+        if leaf.signature_algorithm != leaf.tbs_certificate.signature || signature.unused_bits != 0 {
             return false;
         }
         let Some([_, algorithm, _]) = elements(der) else { return false };
         let fitting = self.algorithms.all.iter().filter(|known| *known.signature_alg_id() == *algorithm.data);
-        verifies(key, fitting.copied(), leaf.tbs_certificate.as_ref(), &leaf.signature_value.data)
+        verifies(key, fitting.copied(), leaf.tbs_certificate.as_ref(), &signature.data)
     }
 }
 
@@ -335,12 +337,23 @@ mod tests {
     #[test]
     fn a_change_of_any_byte_is_noticed() {
         let ca = Ca::new("ca");
-        let (verifier, certificate) = (ca.verifier(), ca.issue(|_| {}));
-        for at in 0..certificate.len() {
-            let mut changed = certificate.to_vec();
-            changed[at] ^= 1;
-            assert!(check(&verifier, &changed.into()).is_err(), "{at}");
+        let verifier = ca.verifier();
+        // Signatures whose last bit is 0 and whose last bit is 1: what follows the bytes of a bit string differs.
+        let last_bit = |certificate: &CertificateDer<'_>| certificate[certificate.len() - 1] & 1;
+        for bit in [0, 1] {
+            let certificate = loop {
+                let issued = ca.issue(|_| {});
+                if last_bit(&issued) == bit {
+                    break issued;
+                }
+            };
+            for at in 0..certificate.len() {
+                let mut changed = certificate.to_vec();
+                changed[at] ^= 1;
+                assert!(check(&verifier, &changed.into()).is_err(), "{at}");
+            }
         }
+        let certificate = ca.issue(|_| {});
         let longer = [&certificate[..], &[0]].concat();
         assert!(check(&verifier, &longer.into()).is_err());
     }
