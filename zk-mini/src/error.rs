@@ -91,6 +91,14 @@ pub enum Error {
         /// Number of the other servers.
         others: usize,
     },
+    /// There is a quorum address for a server that there is not; see [`Builder::quorum_addr`](crate::Builder::quorum_addr).
+    #[error("a quorum address for server {server}: the servers have the numbers 1 to {count}")]
+    QuorumAddr {
+        /// Number of the server.
+        server: usize,
+        /// Number of servers.
+        count: usize,
+    },
     /// There are not enough ports behind that of the first server.
     #[error("{count} servers need as many ports from {first} on: choose a lower one, or 0 for free ports")]
     NoPortsLeft {

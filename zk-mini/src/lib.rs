@@ -251,7 +251,7 @@ pub use self::core::{AccessError, Credentials};
 pub use self::core::{AuditOperation, AuditRecord, Throttle, ThrottleWeights};
 pub use self::core::{CaseKind, Condition, FaultId, FaultInfo, FaultState, Glob, GlobError, Hit, HitKind};
 pub use self::core::{Compat, ConnId, NodeInfo, NodeKind, Now, WatchInfo, WatchKind, WriteError, Written};
-pub use self::core::{Lag, Role, ServerInfo, ServerState, Unable};
+pub use self::core::{Lag, QuorumAddr, QuorumAddrError, Role, ServerInfo, ServerState, Unable};
 pub use self::core::{NoSubtree, Reach, SYSTEM_NODES, Subtree, SubtreeNode};
 pub use self::core::{On, Rule, RuleError, Then};
 pub use self::core::{SaslRefusal, SaslUsers};

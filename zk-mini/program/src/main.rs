@@ -39,6 +39,7 @@ mod zoo_access;
 mod zoo_cfg;
 mod zoo_http;
 mod zoo_keys;
+mod zoo_servers;
 mod zoo_throttle;
 #[cfg(feature = "tls")]
 mod zoo_tls;

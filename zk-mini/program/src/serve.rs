@@ -71,7 +71,8 @@ pub(crate) struct ServeArgs {
     /// SASLAuthenticationProvider.superPassword, and who must authenticate:
     /// sessionRequireClientSASLAuth, enforce.auth.enabled with enforce.auth.schemes;
     /// connection_throttle_tokens and the keys beside it; audit.enable; with several
-    /// servers localSessionsEnabled, localSessionsUpgradingEnabled;
+    /// servers localSessionsEnabled, localSessionsUpgradingEnabled, and server.N, whose
+    /// ports for other servers are only shown;
     /// for TLS secureClientPort, secureClientPortAddress, client.portUnification,
     /// ssl.keyStore.location and ssl.trustStore.location (in PEM or JKS), ssl.clientAuth,
     /// ssl.enabledProtocols, ssl.protocol, X509AuthenticationProvider.superUser;
@@ -111,7 +112,9 @@ pub(crate) struct ServeArgs {
 
 pub(crate) fn run(mut args: ServeArgs) -> Result<ExitCode, CliError> {
     let herald = args.ready.claim()?;
-    let file = args.config.as_deref().map(ZooCfg::read).transpose()?.unwrap_or_default();
+    let servers = args.servers.count();
+    let file =
+        args.config.as_deref().map(|file| ZooCfg::read(file, servers)).transpose()?.unwrap_or_default();
     if let Some(name) = &args.config
         && args.disk.data_dir.is_none()
         && file.data_dir.is_none()
@@ -192,7 +195,8 @@ async fn serve(
             "localSessionsEnabled has no effect on a single server, as with ZooKeeper: its sessions are known to all"
         );
     }
-    let builder = sasl.apply(disk.apply(file.throttle.apply(settings.apply(ZkMini::builder()))));
+    let builder =
+        file.servers.apply(sasl.apply(disk.apply(file.throttle.apply(settings.apply(ZkMini::builder())))));
     let builder =
         builder.local_sessions(file.local_sessions).local_session_upgrades(file.local_session_upgrades);
     let builder = match audit.clone() {

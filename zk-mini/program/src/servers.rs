@@ -35,6 +35,11 @@ pub(crate) enum ServersError {
 }
 
 impl ServersArgs {
+    /// Returns the number of servers, with observers.
+    pub(crate) fn count(self) -> usize {
+        usize::from(self.servers.unwrap_or(1)) + self.observers()
+    }
+
     /// Returns the number of observers, which are the last servers.
     pub(crate) fn observers(self) -> usize {
         self.observers.into()
@@ -51,7 +56,7 @@ impl ServersArgs {
         if voters < 2 && self.observers > 0 {
             return Err(ServersError::Observers);
         }
-        let servers = voters + self.observers();
+        let servers = self.count();
         if servers == 1 {
             return Ok(vec![listens.into_iter().flatten().collect()]);
         }

@@ -12,6 +12,7 @@ use crate::settings::Settings;
 use crate::zoo_access::{self, AccessKeys};
 use crate::zoo_http::{HttpKeys, METRICS_KEYS, OTHER_PROVIDER, PROVIDER};
 use crate::zoo_keys;
+use crate::zoo_servers::ServerKeys;
 use crate::zoo_throttle::{self, ThrottleKeys};
 use crate::zoo_tls::{self, TlsKeys};
 
@@ -29,6 +30,7 @@ pub(crate) struct ZooCfg {
     pub(crate) http: HttpKeys,
     pub(crate) access: AccessKeys,
     pub(crate) throttle: ThrottleKeys,
+    pub(crate) servers: ServerKeys,
     /// True if changes are to be written to an audit log.
     pub(crate) audits: bool,
     /// True if the servers of an ensemble give sessions of their own, and if these can become sessions of all.
@@ -125,14 +127,14 @@ const FULFILLED: &[(&str, &str)] = &[
 ];
 
 impl ZooCfg {
-    /// Reads a file.
-    pub(crate) fn read(file: &Path) -> Result<Self, ConfigError> {
+    /// Reads a file, for so many servers.
+    pub(crate) fn read(file: &Path, servers: usize) -> Result<Self, ConfigError> {
         let text = fs::read(file).map_err(|source| ConfigError::Read { file: file.into(), source })?;
-        Self::parse(&text, file)
+        Self::parse(&text, file, servers)
     }
 
     /// Parses the text of `file`. The last of several entries with one key counts.
-    fn parse(text: &[u8], file: &Path) -> Result<Self, ConfigError> {
+    fn parse(text: &[u8], file: &Path, servers: usize) -> Result<Self, ConfigError> {
         let no_text = |line, what| ConfigError::NoText { file: file.into(), line, what };
         // A byte order mark, as editors on Windows write it.
         let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text);
@@ -145,7 +147,7 @@ impl ZooCfg {
         }
         let properties = properties::parse(&text)
             .map_err(|BadEscape(line)| no_text(line, "\\u is followed by four hexadecimal digits"))?;
-        let mut config = Self::default();
+        let mut config = Self { servers: ServerKeys::of(servers), ..Self::default() };
         for property in &properties {
             let Property { line, key, value } = property;
             if let Some(meant) = zoo_keys::meant(bare(key)) {
@@ -210,7 +212,7 @@ impl ZooCfg {
             "audit.enable" => self.audits = value.eq_ignore_ascii_case("true"),
             "localSessionsEnabled" => self.local_sessions = zoo_access::switch(value)?,
             "localSessionsUpgradingEnabled" => self.local_session_upgrades = zoo_access::switch(value)?,
-            key if self.tls.set(key, value)? => {}
+            key if self.tls.set(key, value)? || self.servers.set(key, value)? => {}
             key if FULFILLED
                 .iter()
                 .any(|(fulfilled, v)| *fulfilled == key && v.eq_ignore_ascii_case(value)) => {}
@@ -293,7 +295,11 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<ZooCfg, String> {
-        ZooCfg::parse(text.as_bytes(), Path::new("conf/zoo.cfg")).map_err(|error| error.to_string())
+        parse_for(1, text)
+    }
+
+    fn parse_for(servers: usize, text: &str) -> Result<ZooCfg, String> {
+        ZooCfg::parse(text.as_bytes(), Path::new("conf/zoo.cfg"), servers).map_err(|error| error.to_string())
     }
 
     fn remarks(config: &ZooCfg) -> Vec<(usize, &str)> {
@@ -372,7 +378,7 @@ mod tests {
     #[test]
     fn binary_files_are_refused_but_comments_have_any_encoding() {
         let parse =
-            |text: &[u8]| ZooCfg::parse(text, Path::new("zoo.cfg")).map_err(|error| error.to_string());
+            |text: &[u8]| ZooCfg::parse(text, Path::new("zoo.cfg"), 1).map_err(|error| error.to_string());
         for text in [&b"x=1\na\x1b[2J=1"[..], b"\nx=\0", b"#\n\xff\xfet\0i\0c\0k\0", b"x\ncaf\xe9=1"] {
             let error = parse(text).unwrap_err();
             assert!(error.starts_with("zoo.cfg:2: invalid text: "), "{error}");
@@ -465,6 +471,22 @@ mod tests {
         ] {
             assert_eq!(parse(text).unwrap().client_port, port, "{text}");
         }
+    }
+
+    #[test]
+    fn lines_of_servers_have_their_addresses_if_there_are_these_servers() {
+        let text =
+            "server.1=zk1:2888:3888;2181\nzookeeper.server.2=[::1]:2:3:observer\nserver.4=x\nserver.x=y\n";
+        let config = parse_for(3, text).unwrap();
+        assert_eq!(remarks(&config), [(3, "server.4"), (4, "server.x")]);
+        let servers = format!("{:?}", config.servers);
+        assert!(servers.contains("\"zk1\"") && servers.contains("\"0:0:0:0:0:0:0:1\""), "{servers}");
+        assert_eq!(remarks(&parse(text).unwrap()).len(), 4, "a single server has no members");
+        let error = parse_for(2, "server.2=zk2:2888\n").unwrap_err();
+        assert_eq!(
+            error,
+            "conf/zoo.cfg:1: server.2 is \"zk2:2888\"; it must be host:port:port, as in zk1:2888:3888"
+        );
     }
 
     #[test]

@@ -7,12 +7,13 @@ mod start;
 #[cfg(feature = "tls")]
 mod tls;
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::core::{Compat, Config};
+use crate::core::{Compat, Config, QuorumAddr};
 use crate::handle::Handle;
 use crate::report::four_letter::Whitelist;
 use crate::shell::engine::{Engine, HttpHandler};
@@ -63,6 +64,8 @@ pub struct Builder {
     /// The observers are among these servers.
     counts_observers: bool,
     observers: usize,
+    /// Quorum addresses, by the number of the server.
+    quorum_addrs: BTreeMap<usize, QuorumAddr>,
     time: Time,
     seed: Option<u64>,
     core: Config,
@@ -102,6 +105,7 @@ impl Builder {
             servers: 1,
             counts_observers: false,
             observers: 0,
+            quorum_addrs: BTreeMap::new(),
             time: Time::Real,
             seed: None,
             core: Config { history: HISTORY, ..Config::default() },
@@ -200,6 +204,27 @@ impl Builder {
     pub fn servers_at(mut self, addrs: impl IntoIterator<Item = Vec<SocketAddr>>) -> Self {
         self.each = addrs.into_iter().collect();
         (self.servers, self.counts_observers) = (self.each.len(), true);
+        self
+    }
+
+    /// Sets the address that a server of an ensemble has for the others in `/zookeeper/config`, as `server.N` of a `zoo.cfg`;
+    /// 127.0.0.1 unless set, with port 2887+N for transactions and 3887+N for elections. Nothing listens there. A client that
+    /// sends a whole configuration by [`reconfig`](Self::reconfig_enabled) changes nothing if it names the same addresses; if
+    /// it names another one for the leader, another server leads.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use zk_mini::ZkMini;
+    ///
+    /// let zk = ZkMini::builder().servers(2).quorum_addr(1, "zk1:2888:3888".parse()?).start().await?;
+    /// let config = zk.node("/zookeeper/config").and_then(|node| node.data).unwrap_or_default();
+    /// assert!(config.starts_with(b"server.1=zk1:2888:3888:participant;"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn quorum_addr(mut self, server: usize, addr: QuorumAddr) -> Self {
+        self.quorum_addrs.insert(server, addr);
         self
     }
 

@@ -78,8 +78,11 @@ impl Builder {
         };
         if count > 1 {
             let addr = |server| listener.as_ref().and_then(|listener| listener.addr_of(server));
-            let setup =
-                |server| ServerSetup { addr: addr(server), is_observer: server >= count - self.observers };
+            let setup = |server| ServerSetup {
+                addr: addr(server),
+                quorum: self.quorum_addrs.get(&(server + 1)).cloned(),
+                is_observer: server >= count - self.observers,
+            };
             core.form_ensemble(clock.now(), &(0..count).map(setup).collect::<Vec<_>>());
         }
         let configuration = Configuration {
@@ -143,7 +146,10 @@ impl Builder {
                 others: count.saturating_sub(self.observers),
             });
         }
-        Ok(count)
+        match self.quorum_addrs.keys().find(|server| !(1..=count).contains(*server)) {
+            Some(&server) => Err(Error::QuorumAddr { server, count }),
+            None => Ok(count),
+        }
     }
 
     /// Returns the addresses of each server, from those of the first one unless they are given for each; none for servers in

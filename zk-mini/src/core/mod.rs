@@ -54,8 +54,8 @@ pub use compat::Compat;
 pub use config::Config;
 pub use direct::{NewNode, WriteError, Written};
 pub use ensemble::{
-    EnsembleFigures, Lag, LeaderFigures, Membership, Mode, ProposalSizes, Role, ServerInfo, ServerSetup,
-    ServerState, Unable,
+    EnsembleFigures, Lag, LeaderFigures, Membership, Mode, ProposalSizes, QuorumAddr, QuorumAddrError, Role,
+    ServerInfo, ServerSetup, ServerState, Unable,
 };
 pub(crate) use ensemble::{MAX_SERVERS, MIN_VOTERS};
 pub use faults::{CaseKind, Condition, FaultId, FaultInfo, FaultState, Hit, HitKind};

@@ -16,7 +16,8 @@ fn config() -> Config {
 
 fn setups(observers: usize) -> Vec<ServerSetup> {
     let addr = |port: u16| Some(([127, 0, 0, 1], 2180 + port).into());
-    let setup = |number: u16| ServerSetup { addr: addr(number), is_observer: number > 3 };
+    let setup =
+        |number: u16| ServerSetup { addr: addr(number), is_observer: number > 3, ..ServerSetup::default() };
     (1..).take(3 + observers).map(setup).collect()
 }
 

@@ -57,6 +57,45 @@ async fn the_configuration_names_the_ports_of_the_servers() {
 }
 
 #[tokio::test]
+async fn servers_have_the_quorum_addresses_that_they_are_given() {
+    let quorum = |number: usize| format!("zk{number}:{}:{}", 100 + number, 200 + number);
+    let builder = (1..=2).fold(three(), |builder, n| builder.quorum_addr(n, quorum(n).parse().unwrap()));
+    let zk = builder.start().await.unwrap();
+    let leader =
+        |zk: &ZkMini| zk.servers().iter().find(|info| info.role == Role::Leader).map(|info| info.server);
+    let mut raw = at(zk.addr().unwrap()).await;
+    let reply = raw.request(1, GET_DATA, &get_data("/zookeeper/config", false)).await;
+    for line in [quorum(1), quorum(2), "127.0.0.1:2890:3890".to_owned()] {
+        assert!(data(&reply).contains(&format!("={line}:participant;127.0.0.1:")), "{line}");
+    }
+    // Who names the leader's own address keeps it; who names another one has another leader.
+    let port = |number| zk.server(number).unwrap().addr().unwrap().port();
+    let third = |quorum| format!("server.3=127.0.0.1:{quorum}:3890;{}", port(3));
+    assert_eq!(reconfig(&mut raw, "1", &third(2890)).await.err, 0);
+    assert_eq!(leader(&zk), Some(3));
+    let conf = zk.server(1).unwrap();
+    let mut asked = Raw { stream: Box::new(TcpStream::connect(conf.addr().unwrap()).await.unwrap()) };
+    asked.write(b"conf").await;
+    let told = String::from_utf8(asked.rest().await).unwrap();
+    assert!(told.contains("quorumPort=101\n") && told.contains("electionPort=201\n"), "{told}");
+    let joining = format!("server.3=zk3:2890:3890;{}", port(3));
+    reconfig(&mut raw, "", &joining).await;
+    assert_eq!(leader(&zk), Some(2));
+    zk.reset_all().await.unwrap();
+    let config = zk.get("/zookeeper/config").unwrap().0;
+    assert!(config.starts_with(b"server.1=zk1:101:201:participant;"), "{config:?}");
+}
+
+#[tokio::test]
+async fn a_quorum_address_is_that_of_a_server() {
+    for number in [0, 4] {
+        let builder = three().quorum_addr(number, "zk:1:2".parse().unwrap()).in_memory();
+        let error = builder.start().await.err().unwrap();
+        assert!(matches!(error, Error::QuorumAddr { count: 3, .. }), "{error}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_joins_serves_at_its_port_when_the_answer_comes() {
     let zk = three().start().await.unwrap();
     let mut raw = at(zk.addr().unwrap()).await;

@@ -11,11 +11,6 @@ use zk_mini::{Handle, Role, ServerState};
 
 use super::reply::{self, Fields};
 
-/// Ports before those of server 1 for servers among each other, where `/zookeeper/config` does not say which. Nothing listens
-/// there.
-const QUORUM_PORTS: usize = 2_887;
-const ELECTION_PORTS: usize = 3_887;
-
 /// Number of bits of a zxid's lower half.
 const EPOCH: u32 = 32;
 
@@ -57,13 +52,7 @@ impl Membership {
         let servers = server.servers();
         let leader = servers.iter().find(|info| info.role == Role::Leader)?.server;
         let number = server.shown_server().unwrap_or(leader);
-        let text = server.node("/zookeeper/config").and_then(|node| node.data).unwrap_or_default();
-        let mut members = members(&String::from_utf8_lossy(&text));
-        if members.is_empty() {
-            let numbers = servers.iter().map(|info| info.server);
-            let client = |number| server.server(number).ok()?.addr();
-            members = numbers.map(|number| (number, Member::unnamed(number, client(number)))).collect();
-        }
+        let members = members(&server.server(number).ok()?.handle().membership()?.members);
         Some(Self { number, leader, members })
     }
 
@@ -73,16 +62,6 @@ impl Membership {
 }
 
 impl Member {
-    /// Returns a member of which no configuration tells the addresses.
-    fn unnamed(number: usize, client: Option<SocketAddr>) -> Self {
-        Self {
-            server_addresses: vec![format!("127.0.0.1:{}", QUORUM_PORTS + number)],
-            election_addresses: vec![format!("127.0.0.1:{}", ELECTION_PORTS + number)],
-            client_address: client.map(|addr| addr.to_string()).unwrap_or_default(),
-            learner_type: "participant".to_owned(),
-        }
-    }
-
     /// Reads `host:port:port:role;client`.
     fn parse(text: &str) -> Option<Self> {
         let (server, client) = text.split_once(';').unwrap_or((text, ""));

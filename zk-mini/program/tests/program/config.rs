@@ -135,6 +135,29 @@ fn the_rest_of_a_production_file_works_without_a_warning() {
     assert!(!stderr.contains("WARN"), "{stderr}");
 }
 
+#[test]
+fn servers_have_the_addresses_of_their_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = "4lw.commands.whitelist=conf\nserver.1=zk1:2881:3881;2181\nserver.2=zk2:2882:3882\n";
+    let zk = serve_with(dir.path(), text, &["--servers", "2"]);
+    let (_, second) = (zk.address(), zk.address());
+    let conf = ask(&second, "conf");
+    for line in ["quorumPort=2882", "electionPort=3882"] {
+        assert!(conf.lines().any(|shown| shown == line), "{line} is not in\n{conf}");
+    }
+    for server in
+        ["server.1=zk1:2881:3881:participant;127.0.0.1:", "server.2=zk2:2882:3882:participant;127.0.0.1:"]
+    {
+        assert!(conf.contains(server), "{server} is not in\n{conf}");
+    }
+    zk.signal(Signal::SIGTERM);
+    let (_, stderr) = zk.end();
+    assert!(!stderr.contains("is ignored"), "{stderr}");
+    let (status, stderr) = serve(dir.path(), b"dataDir=/tmp/x\nserver.2=zk2\n", &["--servers=2"]).end();
+    assert_eq!(status.code(), Some(2));
+    assert!(stderr.contains("server.2 is \"zk2\"; it must be host:port:port"), "{stderr}");
+}
+
 /// Returns the value of a figure.
 fn figure(address: &str, name: &str) -> String {
     let figures = ask(address, "mntr");

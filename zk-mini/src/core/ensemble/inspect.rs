@@ -5,7 +5,7 @@ use std::iter::once;
 use zk_wire::Zxid;
 
 use super::backlog::Lag;
-use super::members::Member;
+use super::members::{Member, ServerSetup};
 use crate::core::Core;
 use crate::core::message::ConnId;
 use crate::core::watch::Watches;
@@ -117,13 +117,15 @@ impl Core {
     pub(crate) fn membership(&self) -> Option<Membership> {
         let ensemble = self.ensemble.as_ref()?;
         let number = ensemble.servers.get(ensemble.current?)?.number;
-        // One that is no member has the ports that it would begin with.
-        let own = ensemble.members.get(number).cloned().unwrap_or_else(|| Member::new(number, None, false));
+        // One that is no member has the ports that it began with, or would begin with.
+        let began = || i64::try_from(number).ok().and_then(|id| ensemble.began.get(&id));
+        let own = ensemble.members.get(number).or_else(began).cloned();
+        let own = own.unwrap_or_else(|| Member::new(number, &ServerSetup::default()));
         Some(Membership {
             server: number,
-            quorum_port: own.quorum.port,
-            election_port: own.election,
-            is_observer: own.is_observer,
+            quorum_port: own.quorum.transactions.port,
+            election_port: own.quorum.election,
+            is_observer: ensemble.members.observes(number),
             members: ensemble.members.to_string(),
         })
     }

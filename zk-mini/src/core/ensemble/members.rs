@@ -13,6 +13,47 @@ use crate::core::access::address;
 const QUORUM_PORTS: u16 = 2_887;
 const ELECTION_PORTS: u16 = 3_887;
 
+/// Address of a server for the others of its ensemble, as `server.N` of a `zoo.cfg` has it. It is only shown: nothing listens
+/// there.
+///
+/// ```
+/// let addr: zk_mini::QuorumAddr = "zk1.example.org:2888:3888".parse().unwrap();
+/// assert_eq!(addr.to_string(), "zk1.example.org:2888:3888");
+/// ```
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct QuorumAddr {
+    /// Address for transactions.
+    pub(super) transactions: HostPort,
+    /// Port for elections, on the same host.
+    pub(super) election: u16,
+}
+
+impl QuorumAddr {
+    /// Returns the address of a server for which none is given.
+    fn of_server(number: usize) -> Self {
+        let number = u16::try_from(number).unwrap_or(u16::MAX);
+        let (host, port) = (Ipv4Addr::LOCALHOST.to_string(), QUORUM_PORTS.saturating_add(number));
+        Self { transactions: HostPort { host, port }, election: ELECTION_PORTS.saturating_add(number) }
+    }
+}
+
+impl Display for QuorumAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.transactions, self.election)
+    }
+}
+
+/// Server of an ensemble as it begins.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct ServerSetup {
+    /// Address at which it listens for clients; `None` if there is none.
+    pub addr: Option<SocketAddr>,
+    /// Address for the other servers; `None` for one of 127.0.0.1.
+    pub quorum: Option<QuorumAddr>,
+    /// It has no vote, and never leads.
+    pub is_observer: bool,
+}
+
 /// Configuration of an ensemble.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Members {
@@ -24,10 +65,7 @@ pub(super) struct Members {
 /// Member of an ensemble.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Member {
-    /// Address for transactions.
-    pub(super) quorum: HostPort,
-    /// Port for elections, on the same host.
-    pub(super) election: u16,
+    pub(super) quorum: QuorumAddr,
     pub(super) is_observer: bool,
     /// Address for clients.
     pub(super) client: Option<HostPort>,
@@ -66,15 +104,13 @@ impl Members {
 
 impl Member {
     /// Returns a member as an ensemble begins with it.
-    pub(super) fn new(number: usize, client: Option<SocketAddr>, is_observer: bool) -> Self {
-        let number = u16::try_from(number).unwrap_or(u16::MAX);
-        let host = Ipv4Addr::LOCALHOST.to_string();
+    pub(super) fn new(number: usize, setup: &ServerSetup) -> Self {
+        let client =
+            |addr: SocketAddr| HostPort { host: address::to_java_string(addr.ip()), port: addr.port() };
         Self {
-            quorum: HostPort { host, port: QUORUM_PORTS.saturating_add(number) },
-            election: ELECTION_PORTS.saturating_add(number),
-            is_observer,
-            client: client
-                .map(|addr| HostPort { host: address::to_java_string(addr.ip()), port: addr.port() }),
+            quorum: setup.quorum.clone().unwrap_or_else(|| QuorumAddr::of_server(number)),
+            is_observer: setup.is_observer,
+            client: setup.addr.map(client),
         }
     }
 
@@ -84,8 +120,9 @@ impl Member {
     }
 
     fn addrs(&self) -> impl Iterator<Item = (IpAddr, u16)> {
-        let election = HostPort { port: self.election, ..self.quorum.clone() };
-        let places = [Some(self.quorum.clone()), Some(election), self.client.clone()];
+        let QuorumAddr { transactions, election } = self.quorum.clone();
+        let election = HostPort { port: election, ..transactions.clone() };
+        let places = [Some(transactions), Some(election), self.client.clone()];
         let addr = |place: HostPort| Some((address::parse(&place.host, true)?, place.port));
         places
             .into_iter()
@@ -107,7 +144,7 @@ impl Display for Members {
 impl Display for Member {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let role = if self.is_observer { "observer" } else { "participant" };
-        write!(f, "{}:{}:{role}", self.quorum, self.election)?;
+        write!(f, "{}:{role}", self.quorum)?;
         match &self.client {
             Some(client) => write!(f, ";{client}"),
             None => Ok(()),
@@ -128,11 +165,11 @@ mod tests {
 
     #[test]
     fn a_configuration_is_written_as_zookeeper_writes_it() {
-        let client = |addr: &str| Some(addr.parse().unwrap());
+        let setup = |addr: &str| ServerSetup { addr: Some(addr.parse().unwrap()), ..ServerSetup::default() };
         let by_id = BTreeMap::from([
-            (2, Member::new(2, client("[::1]:2182"), true)),
-            (1, Member::new(1, client("127.0.0.1:2181"), false)),
-            (3, Member::new(3, None, false)),
+            (2, Member::new(2, &ServerSetup { is_observer: true, ..setup("[::1]:2182") })),
+            (1, Member::new(1, &setup("127.0.0.1:2181"))),
+            (3, Member::new(3, &ServerSetup::default())),
         ]);
         let members = Members { by_id, version: Zxid(0x1_0000_000a) };
         assert_eq!(

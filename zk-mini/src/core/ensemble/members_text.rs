@@ -2,11 +2,12 @@
 //! error a client gets.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use zk_wire::ErrorCode;
 
 use super::MAX_SERVERS;
-use super::members::{HostPort, Member, Members};
+use super::members::{HostPort, Member, Members, QuorumAddr};
 use crate::core::access::address;
 
 /// Answer to a configuration that is refused for what it says.
@@ -42,6 +43,27 @@ impl Members {
             next.insert(id, member);
         }
         Ok(next)
+    }
+}
+
+/// Text that is no [`QuorumAddr`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("expected HOST:PORT:PORT: a host, the port for transactions, and another one for elections")]
+pub struct QuorumAddrError;
+
+impl FromStr for QuorumAddr {
+    type Err = QuorumAddrError;
+
+    /// Reads `HOST:PORT:PORT`. A role and an address for clients may follow, as in a `zoo.cfg`, and are not kept; of several
+    /// addresses of one server, the first one is.
+    fn from_str(text: &str) -> Result<Self, QuorumAddrError> {
+        let server = text.split(['|', ';']).next().unwrap_or_default();
+        let addr = member(server.trim()).map_err(|_| QuorumAddrError)?.quorum;
+        let host = &addr.transactions.host;
+        if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control() || c == ',') {
+            return Err(QuorumAddrError);
+        }
+        Ok(addr)
     }
 }
 
@@ -89,14 +111,14 @@ fn member(text: &str) -> Result<Member, ErrorCode> {
         [host, quorum, election, role] => (host, quorum, election, Some(role)),
         _ => return Err(WRONG),
     };
-    let (quorum, election) = (port(quorum)?, port(election)?);
+    let quorum = QuorumAddr { transactions: place(host, port(quorum)?), election: port(election)? };
     let is_observer = match role.map(|role| trim(role).to_lowercase()).as_deref() {
-        _ if quorum == election => return Err(WRONG),
+        _ if quorum.transactions.port == quorum.election => return Err(WRONG),
         None | Some("participant") => false,
         Some("observer") => true,
         Some(_) => return Err(WRONG),
     };
-    Ok(Member { quorum: place(host, quorum), election, is_observer, client })
+    Ok(Member { quorum, is_observer, client })
 }
 
 /// Reads `[host:]port`.
@@ -177,6 +199,7 @@ mod tests {
     use zk_wire::Zxid;
 
     use super::*;
+    use crate::core::ensemble::ServerSetup;
 
     fn one(text: &str) -> Result<String, ErrorCode> {
         member(text).map(|member| member.to_string())
@@ -248,5 +271,34 @@ mod tests {
             assert_eq!(ids(text), Err(UNREADABLE), "{text}");
         }
         assert_eq!(ids("server.1=a:1:2\ngroup.1=1"), Err(ErrorCode::UNIMPLEMENTED));
+    }
+
+    #[test]
+    fn a_quorum_address_is_read_as_a_zoo_cfg_has_it() {
+        for (text, shown) in [
+            ("zk1:2888:3888", "zk1:2888:3888"),
+            (" zk1:2888:3888:observer;0.0.0.0:2181 ", "zk1:2888:3888"),
+            ("zk1:2888:3888|zk2:2889:3889;2181", "zk1:2888:3888"),
+            ("[::1]:1:2", "[0:0:0:0:0:0:0:1]:1:2"),
+        ] {
+            let addr: QuorumAddr = text.parse().unwrap();
+            assert_eq!(addr.to_string(), shown);
+            let quorum = Some(addr);
+            let member = Member::new(9, &ServerSetup { quorum, ..ServerSetup::default() });
+            assert_eq!(member.to_string(), format!("{shown}:participant"));
+        }
+        for text in [
+            "",
+            "zk1",
+            "zk1:2888",
+            "zk1:1:1",
+            ":1:2",
+            "a b:1:2",
+            "zk1:70000:2",
+            "zk1:1:2:boss",
+            "zk1:1:2:observer:3",
+        ] {
+            assert_eq!(text.parse::<QuorumAddr>(), Err(QuorumAddrError), "{text}");
+        }
     }
 }

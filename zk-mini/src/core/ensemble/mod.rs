@@ -23,7 +23,6 @@ mod requests;
 mod waiting;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 
 use foldhash::{HashMap, HashMapExt};
 use zk_wire::{SessionId, UnixMillis, Zxid};
@@ -32,6 +31,8 @@ pub use backlog::Lag;
 pub use control::Unable;
 pub use figures::{EnsembleFigures, LeaderFigures, ProposalSizes};
 pub use inspect::{Membership, Mode, Role, ServerInfo, ServerState};
+pub use members::{QuorumAddr, ServerSetup};
+pub use members_text::QuorumAddrError;
 
 use crate::core::Core;
 use crate::core::message::{ConnId, Now};
@@ -52,15 +53,6 @@ pub(crate) const MIN_VOTERS: usize = 2;
 
 /// Transactions of one leader: the epoch stands in the upper half of a zxid.
 const EPOCH: u32 = 32;
-
-/// Server of an ensemble as it begins.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct ServerSetup {
-    /// Address at which it listens for clients; `None` if there is none.
-    pub addr: Option<SocketAddr>,
-    /// It has no vote, and never leads.
-    pub is_observer: bool,
-}
 
 /// State of an ensemble beside that of its leader.
 #[derive(Debug)]
@@ -146,7 +138,7 @@ impl Core {
     /// the highest number leads, in an epoch of its own.
     pub fn form_ensemble(&mut self, now: Now, servers: &[ServerSetup]) {
         self.begin_epoch();
-        let member = |(at, setup): (usize, &ServerSetup)| Member::new(at + 1, setup.addr, setup.is_observer);
+        let member = |(at, setup): (usize, &ServerSetup)| Member::new(at + 1, setup);
         let members: Vec<_> = servers.iter().enumerate().map(member).collect();
         let server = |(at, member): (usize, &Member)| Server {
             listens: member.client.clone(),

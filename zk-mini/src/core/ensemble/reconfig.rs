@@ -66,7 +66,8 @@ impl Ensemble {
     /// Returns the effects of a configuration on the servers.
     fn effects_of(&self, next: &Members) -> Unsettled {
         let observes = |members: &Members, server: &Server| members.observes(server.number);
-        let quorum = |members: &Members, number| members.get(number).map(|member| member.quorum.clone());
+        let quorum =
+            |members: &Members, number| members.get(number).map(|member| member.quorum.transactions.clone());
         let stays = |leader: usize| {
             let number = self.servers[leader].number;
             next.votes(number) && quorum(next, number) == quorum(&self.members, number)
