@@ -17,9 +17,12 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.stream.Collectors;
 import org.apache.zookeeper.CreateMode;
+import org.apache.zookeeper.KeeperException;
 import org.apache.zookeeper.Watcher.Event.KeeperState;
 import org.apache.zookeeper.ZooDefs;
 import org.apache.zookeeper.ZooKeeper;
+import org.apache.zookeeper.admin.ZooKeeperAdmin;
+import org.apache.zookeeper.data.Stat;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import zkmini.NotFoundException;
@@ -148,6 +151,32 @@ class EnsembleTest {
             zk.regainQuorum();
             Wait.untilTaken(client.states, KeeperState.SyncConnected);
             client.create("/b");
+        }
+    }
+
+    @Test
+    void anAdministratorChangesTheMembers() throws Exception {
+        try (ZkMini zk = ZkMini.builder().servers(3).options("--reconfig-enabled", "--skip-acl").start()) {
+            zk.server(3).lead();
+            BlockingQueue<KeeperState> states = new LinkedBlockingQueue<>();
+            // At a server that keeps its role: the others close their connections.
+            try (ZooKeeperAdmin admin = new ZooKeeperAdmin(address(zk, 2), 10_000, event -> states.add(event.getState()))) {
+                Wait.untilTaken(states, KeeperState.SyncConnected);
+                Stat stat = new Stat();
+                String first = "server.1=127.0.0.1:2888:3888:participant;" + address(zk, 1);
+                assertTrue(new String(admin.getConfig(false, stat)).startsWith(first + "\n"));
+                String without = new String(admin.reconfigure(null, "1", null, stat.getMzxid(), null));
+                assertFalse(without.contains("server.1="), without);
+                assertThrows(
+                        KeeperException.BadVersionException.class,
+                        () -> admin.reconfigure(null, "2", null, stat.getMzxid(), null));
+                String observer = first.replace("participant", "observer");
+                assertTrue(new String(admin.reconfigure(observer, null, null, -1, null)).startsWith(observer + "\n"));
+                assertEquals("observer", zk.server(1).info().role());
+                assertThrows(
+                        KeeperException.NewConfigNoQuorum.class,
+                        () -> admin.reconfigure("server.8=a:7:8;0,server.9=a:9:10;0", "3", null, -1, null));
+            }
         }
     }
 
