@@ -12,6 +12,9 @@ use crate::core::message::ConnId;
 /// Number of watches that are removed at once when their connection closes. The rest follows in steps.
 const FEW: usize = 100;
 
+/// Maximum number of watched paths that are moved to a smaller table at once, which takes a few milliseconds.
+const MOVED: usize = 50_000;
+
 /// Maximum capacity that is kept for a connection without watches.
 const KEPT_CAPACITY: usize = 16;
 
@@ -156,6 +159,7 @@ impl WatchTable {
             let (conn, path) = (*conn, paths.next());
             let Some(path) = path else {
                 self.leaving.pop();
+                self.shrink();
                 continue;
             };
             *room -= 1;
@@ -165,6 +169,14 @@ impl WatchTable {
                 self.by_path.remove(&path);
             }
             self.count_recursive(&path, old, Modes::default());
+        }
+    }
+
+    /// Gives back the memory of a table that is nearly empty.
+    fn shrink(&mut self) {
+        let len = self.by_path.len();
+        if len <= MOVED && self.by_path.capacity() > KEPT_CAPACITY.max(8 * len) {
+            self.by_path.shrink_to(2 * len);
         }
     }
 
@@ -439,5 +451,29 @@ impl Watches {
     /// Returns the number of pairs of connection and path in both tables.
     pub(crate) fn count(&self) -> usize {
         self.data.count + self.child.count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_gives_its_memory_back_when_most_watches_have_gone_with_their_connection() {
+        let mut table = WatchTable::default();
+        let (going, staying) = (ConnId(1), ConnId(2));
+        for number in 0..20_000 {
+            table.add(&format!("/{number}"), going, WatchMode::Standard, false);
+        }
+        for number in 0..100 {
+            table.add(&format!("/{number}"), staying, WatchMode::Standard, false);
+        }
+        table.remove_conn(going);
+        while !table.leaving.is_empty() {
+            table.clear(&mut { 1_000 });
+        }
+        assert_eq!((table.by_path.len(), table.by_conn.len(), table.count), (100, 1, 100));
+        assert!(table.by_path.capacity() < 8 * 100, "{}", table.by_path.capacity());
+        assert!((0..100).all(|number| table.contains(&format!("/{number}"), staying, None)));
     }
 }
