@@ -1,6 +1,7 @@
 //! Common parts of the benchmarks of ZooKeeper servers: a load generator with a codec of its own, and servers as commands.
 #![forbid(unsafe_code)]
 
+pub mod bulk;
 pub mod closed_loop;
 pub mod codec;
 pub mod scenario;

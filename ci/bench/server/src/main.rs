@@ -7,6 +7,7 @@
 use std::io;
 use std::time::Duration;
 
+use bench_server::bulk;
 use bench_server::closed_loop::{self, Shape};
 use bench_server::scenario;
 use bench_server::server::{Server, Spec};
@@ -94,6 +95,12 @@ async fn measure(cli: &Cli, spec: &Spec, round: usize, report: &mut Report) -> i
     }
     if cli.wants("expiry burst") && !is_null {
         add("expiry burst", scenario::expiry_burst(&server, &run, 1000).await?);
+    }
+    for (name, things, count, end) in bulk::CASES {
+        if cli.wants(name) && !is_null {
+            let fresh = Server::start(spec).await?;
+            add(name, bulk::end(&fresh, things, count, end).await?);
+        }
     }
     for sessions in [1000, 10_000] {
         if cli.wants("idle memory") {
