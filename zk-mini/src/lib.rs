@@ -205,6 +205,7 @@
 //! | a `multiRead` of more than 48 MiB, which a request of a few kilobytes can ask for | out of memory | code -5 |
 //! | a `reconfig` with groups or weights | votes are counted by them | "unimplemented" |
 //! | a transaction that is too long to be read back, such as a multi with long ACLs | acknowledged, and the server never starts again | code -5, takes a zxid |
+//! | the end of a session with more than 1,000 ephemeral nodes, outside of an ensemble | one transaction, for which all clients wait | transactions of 1,000 nodes, between which others are served; a close is answered after the last |
 //! | more identities, watches or ACL entries than the limits above | out of memory | -115, -125, -114 |
 //!
 //! The 48 MiB are three quarters of [`max_backlog`](Builder::max_backlog).

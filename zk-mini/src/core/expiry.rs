@@ -30,7 +30,10 @@ impl Core {
     fn expire_session(&mut self, now: Now, id: SessionId, reason: EndReason) {
         let conn = self.sessions.get(id).and_then(|session| session.conn);
         let ends = self.faults.is_empty() || !self.holds_nodes_of(now, id, reason);
-        if ends {
+        // On demand it ends at once, however many nodes it has: who asks for that waits for it.
+        if ends && reason == EndReason::Expired && self.goes_in_steps(id) {
+            self.leave(now, id, reason, None);
+        } else if ends {
             self.end_session(now, id, Xid(0), reason);
         }
         self.outputs.expired(id);

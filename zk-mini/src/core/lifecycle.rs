@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use zk_wire::{ErrorCode, SessionId, Xid, Zxid};
 
-use crate::core::faults::HeldSessions;
+use crate::core::held::HeldSessions;
 use crate::core::history::{Cause, Replacement};
 use crate::core::message::{ConnId, Now};
 use crate::core::reap::Reaper;

@@ -26,6 +26,7 @@ pub(crate) mod faults;
 mod figures;
 mod freeze;
 mod gates;
+mod held;
 pub mod history;
 mod image;
 mod inspect;
@@ -76,10 +77,11 @@ use apply::{Applied, apply};
 use compat::Rules;
 use ensemble::Ensemble;
 use events::{FiredEvents, Observers};
-use faults::{Faults, HeldSessions};
+use faults::Faults;
 use figures::Namespaces;
 pub use figures::{Totals, WatchersTold};
 use gates::Gates;
+use held::HeldSessions;
 pub use history::Replacement;
 use history::{Cause, Recorder, Told};
 use outputs::Outputs;
@@ -274,12 +276,14 @@ impl Core {
     /// Returns `true` if there is work for [`tidy_up`](Self::tidy_up).
     #[must_use]
     pub fn is_untidy(&self) -> bool {
-        self.watches.is_to_clear() || self.has_untidy_server()
+        self.watches.is_to_clear() || self.has_leaving() || self.has_untidy_server()
     }
 
-    /// Frees memory in a step: watches of closed connections, which are no longer visible.
+    /// Clears away in a step what is no longer visible: watches of closed connections, and nodes of sessions with very many
+    /// of them. Drain the outputs afterwards.
     pub fn tidy_up(&mut self) {
         self.watches.clear(STEP);
+        self.leave_on(&mut { STEP });
         self.tidy_up_servers(STEP);
     }
 

@@ -193,7 +193,12 @@ impl Engine {
     pub(crate) async fn tidy_up(self: Arc<Self>) {
         loop {
             self.untidy.notified().await;
-            surviving(|| self.turn(|state, _| state.core.tidy_up()));
+            surviving(|| {
+                self.turn(|state, turn| {
+                    state.core.tidy_up();
+                    state.perform_all(None, turn);
+                });
+            });
             yield_now().await;
         }
     }

@@ -21,6 +21,7 @@ mod freezing;
 mod gates;
 mod history;
 mod invariants;
+mod large_sessions;
 mod limits;
 mod local_sessions;
 mod malformed;

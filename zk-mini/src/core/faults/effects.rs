@@ -12,7 +12,7 @@ use crate::core::faults::request::RequestInfo;
 use crate::core::faults::rule::Rule;
 use crate::core::faults::table::{Faults, Fired};
 use crate::core::faults::then::Then;
-use crate::core::history::Recorder;
+use crate::core::history::{EndReason, Recorder};
 use crate::core::message::{ConnId, Now};
 use crate::core::peer::PeerState;
 use crate::core::requests::call::Call;
@@ -129,6 +129,27 @@ impl Core {
             && let Some(hit) = self.faults.hits(fired.id).last()
         {
             self.history.fault(self.last_zxid, fired.id, hit, fired.then);
+        }
+    }
+
+    /// Shows an expiry to the rules. If one of them holds the nodes, ends the session without a transaction and returns
+    /// `true`.
+    #[cold]
+    pub(crate) fn holds_nodes_of(&mut self, now: Now, id: SessionId, reason: EndReason) -> bool {
+        let Some(session) = self.sessions.get(id).copied() else { return false };
+        let listener = session.conn.and_then(|conn| self.peers.get(&conn)?.listener);
+        let case = Case { now, what: What::Expiry, session: Some(id), conn: session.conn, listener };
+        let Some(fired) = self.faults.fire(case) else { return false };
+        self.record_fault(fired);
+        match fired.then {
+            Then::HoldEphemerals(by) if !by.is_zero() => {
+                // The history of the nodes tells of it when they go.
+                self.record_end(now, id, reason, self.last_zxid);
+                self.sessions.remove(id);
+                self.held.hold(id, session.timeout, after(now, by));
+                true
+            }
+            _ => false,
         }
     }
 

@@ -154,7 +154,7 @@ impl Recorder {
             Ok(_) if call.op == OpCode::MULTI => {
                 Record::code(std::mem::replace(&mut self.multi_error, ErrorCode::OK))
             }
-            Ok(_) => 0,
+            Ok(_) | Err(Failure::Later) => 0,
             Err(Failure::Close | Failure::Unreadable) => Record::CLOSED,
         };
         let (path, watch) = path_and_watch(call.op, body);

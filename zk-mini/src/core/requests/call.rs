@@ -52,6 +52,8 @@ pub(crate) enum Failure {
     /// Sends the code for a connection that must authenticate first, with the zxid 0 and the request's own xid; then closes
     /// the connection.
     NotAuthenticated,
+    /// Sends nothing now: the reply comes when the nodes of the session are gone, and is the last one.
+    Later,
     /// Closes the connection without a reply.
     Close,
     /// The body cannot be read. The class of the operation decides on the answer.

@@ -176,6 +176,7 @@ impl Core {
 
     /// Refuses requests of a connection that must authenticate first, records the sign of life, and refuses requests that
     /// need the disk while it is lost.
+    #[inline(always)]
     fn admit(&mut self, call: &Call, class: Class) -> Result<(), Failure> {
         if class == Class::Connection {
             return Ok(());
@@ -183,7 +184,9 @@ impl Core {
         if !self.config.required_schemes.is_empty() {
             self.check_authentication(call)?;
         }
-        self.sessions.touch(call.session, call.now.mono);
+        if !self.sessions.touch(call.session, call.now.mono) {
+            self.check_leaving(call.session)?;
+        }
         match class {
             Class::Session if self.disk_lost => Err(Failure::Close),
             Class::Write if self.disk_lost => Err(ErrorCode::NOT_READ_ONLY.into()),
@@ -215,6 +218,7 @@ impl Core {
             Ok(Reply::Last) => (ErrorCode::OK, None, true),
             Err(Failure::Code(code)) => (code, None, false),
             Err(Failure::LastCode(code)) => (code, None, true),
+            Err(Failure::Later) => return,
             Err(Failure::NotAuthenticated) => return self.demand_authentication(call),
             Err(Failure::Close | Failure::Unreadable) => return self.close(call.conn),
         };

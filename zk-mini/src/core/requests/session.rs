@@ -4,7 +4,7 @@ use zk_wire::{DecodeError, Fields, Millis, OpCode, RequestView, SessionId, Xid, 
 
 use crate::core::history::{Cause, EndReason, SessionEnd};
 use crate::core::message::{Note, Now};
-use crate::core::requests::call::{Answer, Call, Reply};
+use crate::core::requests::call::{Answer, Call, Failure, Reply};
 use crate::core::txn::Change;
 use crate::core::{Core, size};
 
@@ -43,6 +43,11 @@ impl Core {
     pub(crate) fn close_session(&mut self, call: &Call) -> Answer {
         if let Some(answer) = self.close_local(call) {
             return answer;
+        }
+        // A rule decides on an answer that is there.
+        if self.goes_in_steps(call.session) && self.faults.is_empty() {
+            self.leave(call.now, call.session, EndReason::Closed, Some(*call));
+            return Err(Failure::Later);
         }
         self.end_session(call.now, call.session, call.xid, EndReason::Closed);
         self.note(Note::Closed { conn: call.conn, session: call.session });
