@@ -208,9 +208,10 @@ impl Builder {
     }
 
     /// Sets the address that a server of an ensemble has for the others in `/zookeeper/config`, as `server.N` of a `zoo.cfg`;
-    /// 127.0.0.1 unless set, with port 2887+N for transactions and 3887+N for elections. Nothing listens there. A client that
-    /// sends a whole configuration by [`reconfig`](Self::reconfig_enabled) changes nothing if it names the same addresses; if
-    /// it names another one for the leader, another server leads.
+    /// 127.0.0.1 unless set, with port 2887+N for transactions and 3887+N for elections. Nothing listens there. An address for
+    /// clients, behind a semicolon, is shown if its port is the one on which the server listens. A client that sends a whole
+    /// configuration by [`reconfig`](Self::reconfig_enabled) changes nothing if it names the same addresses; if it names another
+    /// one for the leader, another server leads.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

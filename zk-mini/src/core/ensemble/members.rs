@@ -26,6 +26,8 @@ pub struct QuorumAddr {
     pub(super) transactions: HostPort,
     /// Port for elections, on the same host.
     pub(super) election: u16,
+    /// Address for clients that stood behind it.
+    pub(super) client: Option<HostPort>,
 }
 
 impl QuorumAddr {
@@ -33,7 +35,8 @@ impl QuorumAddr {
     fn of_server(number: usize) -> Self {
         let number = u16::try_from(number).unwrap_or(u16::MAX);
         let (host, port) = (Ipv4Addr::LOCALHOST.to_string(), QUORUM_PORTS.saturating_add(number));
-        Self { transactions: HostPort { host, port }, election: ELECTION_PORTS.saturating_add(number) }
+        let election = ELECTION_PORTS.saturating_add(number);
+        Self { transactions: HostPort { host, port }, election, client: None }
     }
 }
 
@@ -103,15 +106,15 @@ impl Members {
 }
 
 impl Member {
-    /// Returns a member as an ensemble begins with it.
+    /// Returns a member as an ensemble begins with it. Clients may have another name for the host on which it listens.
     pub(super) fn new(number: usize, setup: &ServerSetup) -> Self {
-        let client =
-            |addr: SocketAddr| HostPort { host: address::to_java_string(addr.ip()), port: addr.port() };
-        Self {
-            quorum: setup.quorum.clone().unwrap_or_else(|| QuorumAddr::of_server(number)),
-            is_observer: setup.is_observer,
-            client: setup.addr.map(client),
-        }
+        let mut quorum = setup.quorum.clone().unwrap_or_else(|| QuorumAddr::of_server(number));
+        let given = quorum.client.take();
+        let client = |addr: SocketAddr| {
+            let own = HostPort { host: address::to_java_string(addr.ip()), port: addr.port() };
+            given.filter(|given| given.port == own.port).unwrap_or(own)
+        };
+        Self { client: setup.addr.map(client), quorum, is_observer: setup.is_observer }
     }
 
     /// Returns `true` if a member has an address of another one. Wildcards, loopback and names are not compared.
@@ -120,7 +123,7 @@ impl Member {
     }
 
     fn addrs(&self) -> impl Iterator<Item = (IpAddr, u16)> {
-        let QuorumAddr { transactions, election } = self.quorum.clone();
+        let QuorumAddr { transactions, election, .. } = self.quorum.clone();
         let election = HostPort { port: election, ..transactions.clone() };
         let places = [Some(transactions), Some(election), self.client.clone()];
         let addr = |place: HostPort| Some((address::parse(&place.host, true)?, place.port));
@@ -181,5 +184,20 @@ mod tests {
         );
         assert_eq!((members.voters(), members.votes(1), members.votes(2)), (2, true, false));
         assert!(members.observes(2) && !members.observes(3) && !members.observes(4) && !members.votes(4));
+    }
+
+    #[test]
+    fn clients_find_a_server_by_the_name_of_its_host_at_the_port_on_which_it_listens() {
+        for (line, shown) in [
+            ("zk1:1:2;localhost:2181", "zk1:1:2:participant;localhost:2181"),
+            ("zk1:1:2;2181", "zk1:1:2:participant;0.0.0.0:2181"),
+            ("zk1:1:2;localhost:2182", "zk1:1:2:participant;127.0.0.1:2181"),
+            ("zk1:1:2", "zk1:1:2:participant;127.0.0.1:2181"),
+        ] {
+            let (addr, quorum) = ("127.0.0.1:2181".parse().ok(), line.parse().ok());
+            let member = Member::new(1, &ServerSetup { addr, quorum, is_observer: false });
+            assert_eq!(member.to_string(), shown);
+            assert_eq!(member.quorum, "zk1:1:2".parse().unwrap(), "as a client sends it back");
+        }
     }
 }

@@ -54,11 +54,14 @@ pub struct QuorumAddrError;
 impl FromStr for QuorumAddr {
     type Err = QuorumAddrError;
 
-    /// Reads `HOST:PORT:PORT`. A role and an address for clients may follow, as in a `zoo.cfg`, and are not kept; of several
-    /// addresses of one server, the first one is.
+    /// Reads `HOST:PORT:PORT`. A role may follow, as in a `zoo.cfg`, and is not kept, and an address for clients behind a
+    /// semicolon; of several addresses of one server, the first one is kept.
     fn from_str(text: &str) -> Result<Self, QuorumAddrError> {
-        let server = text.split(['|', ';']).next().unwrap_or_default();
-        let addr = member(server.trim()).map_err(|_| QuorumAddrError)?.quorum;
+        let (servers, client) =
+            text.split_once(';').map_or((text, None), |(servers, client)| (servers, Some(client.trim())));
+        let server = servers.split('|').next().unwrap_or_default();
+        let mut addr = member(server.trim()).map_err(|_| QuorumAddrError)?.quorum;
+        addr.client = client.map(client_place).transpose().map_err(|_| QuorumAddrError)?;
         let host = &addr.transactions.host;
         if host.is_empty() || host.contains(|c: char| c.is_whitespace() || c.is_control() || c == ',') {
             return Err(QuorumAddrError);
@@ -111,7 +114,8 @@ fn member(text: &str) -> Result<Member, ErrorCode> {
         [host, quorum, election, role] => (host, quorum, election, Some(role)),
         _ => return Err(WRONG),
     };
-    let quorum = QuorumAddr { transactions: place(host, port(quorum)?), election: port(election)? };
+    let quorum =
+        QuorumAddr { transactions: place(host, port(quorum)?), election: port(election)?, client: None };
     let is_observer = match role.map(|role| trim(role).to_lowercase()).as_deref() {
         _ if quorum.transactions.port == quorum.election => return Err(WRONG),
         None | Some("participant") => false,
@@ -297,6 +301,7 @@ mod tests {
             "zk1:70000:2",
             "zk1:1:2:boss",
             "zk1:1:2:observer:3",
+            "zk1:1:2;x",
         ] {
             assert_eq!(text.parse::<QuorumAddr>(), Err(QuorumAddrError), "{text}");
         }
