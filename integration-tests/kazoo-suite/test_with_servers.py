@@ -12,6 +12,8 @@ import threading
 import time
 import unittest
 
+from ports import reserved
+
 # Maximum wait, in seconds.
 PATIENCE = 20
 
@@ -170,6 +172,36 @@ class WithServers(unittest.TestCase):
         self.assertIsNone(suite.modes()[0])
         server.wait()
         server.stdout.close()
+
+    def test_servers_without_a_port_get_one_each(self):
+        suite = self.started()
+        servers = {self.server(suite, "clientPort=0") for _ in range(2)}
+        self.assertEqual([mode(port) for port in servers], ["standalone", "standalone"])
+
+    def test_the_port_for_clients_may_stand_behind_the_ports_for_servers(self):
+        suite = self.started()
+        with reserved(9) as first:
+            lines = [f"server.{n}=localhost:{first + n}:{first + n + 2}:participant;localhost:{first + n + 4}" for n in (1, 2, 3)]
+            self.assertEqual(self.server(suite, *lines), first + 5)
+            self.assertEqual([mode(first + n) for n in (5, 6, 7)], ["read-only", None, None])
+
+    def server(self, suite, *lines):
+        """Starts server 1 with these lines in its zoo.cfg, until the end of the test. Returns its port."""
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        folder = pathlib.Path(temporary.name)
+        (folder / "zoo.cfg").write_text("\n".join((f"dataDir={folder}", *lines)))
+        (folder / "myid").write_text("1")
+        server = subprocess.Popen(
+            [HERE / "zkServer.sh", "start-foreground", folder / "zoo.cfg"],
+            env={**os.environ, "WITH_SERVERS": suite.keeper()},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.addCleanup(server.wait)
+        self.addCleanup(server.stdout.close)
+        self.addCleanup(server.kill)
+        return int(server.stdout.readline().rpartition(":")[2])
 
     def test_nothing_is_left_when_it_is_killed(self):
         for number in signal.SIGKILL, signal.SIGTERM:

@@ -13,6 +13,7 @@ soon as it is known: `start`, then `ready` or `failed`.
 
 import asyncio
 import collections
+import contextlib
 import ctypes
 import json
 import os
@@ -35,8 +36,14 @@ PATIENCE = 30
 
 WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
+# Maximum wait of the first server for the others, in seconds: those that come later join an epoch that has begun.
+ELECTION = 2
+
 # Maximum length of the message of a process, in bytes.
 LONGEST = 1 << 16
+
+# Settings that are properties of Java without `zookeeper.`, and that zk-mini has in its zoo.cfg, too.
+JAVA_ONLY = {"jute.maxbuffer", "znode.container.checkIntervalMs"}
 
 # prctl(2): signal that a process gets when its parent ends.
 PR_SET_PDEATHSIG = 1
@@ -45,10 +52,12 @@ PR_SET_PDEATHSIG = 1
 class Config:
     """A server's zoo.cfg, with the properties of Java, which are also entries."""
 
-    def __init__(self, file, properties):
+    def __init__(self, file, properties, compat):
+        self.compat = compat
         prefix = "zookeeper."
+        names = {key: key.removeprefix(prefix) for key in properties if key.startswith(prefix) or key in JAVA_ONLY}
         lines = pathlib.Path(file).read_text(encoding="utf-8").splitlines()
-        lines += [f"{key.removeprefix(prefix)}={value}" for key, value in properties.items() if key.startswith(prefix)]
+        lines += [f"{name}={properties[key]}" for key, name in names.items()]
         self.text = "".join(line + "\n" for line in lines)
         self.entries = dict(line.strip().partition("=")[::2] for line in lines if not line.startswith("#"))
         jaas = pathlib.Path(properties.get("java.security.auth.login.config", os.devnull))
@@ -67,12 +76,27 @@ class Config:
             self.number = int(pathlib.Path(self.entries["dataDir"], "myid").read_text(encoding="utf-8"))
 
     def ports(self, key):
-        """Returns the port of each server by this key: it is as far from the port for peers as this server's own."""
-        own = int(self.entries[key])
-        if self.size == 1:
-            return [own]
-        peers = [int(self.entries[f"server.{number}"].split(":")[1]) for number in range(1, self.size + 1)]
-        return [port + own - peers[self.number - 1] for port in peers]
+        """Returns the port of each server by this key; none if it has none.
+
+        It is as far from the port for peers as this server's own, or the one behind the semicolon of the server's line.
+        """
+        lines = [self.entries.get(f"server.{number}", "") for number in range(1, self.size + 1)]
+        if key in self.entries:
+            own = int(self.entries[key])
+            if self.size == 1:
+                return [own]
+            peers = [int(line.split(":")[1]) for line in lines]
+            return [port + own - peers[self.number - 1] for port in peers]
+        if key == "clientPort" and all(";" in line for line in lines):
+            return [int(line.rpartition(";")[2].rpartition(":")[2]) for line in lines]
+        return []
+
+    def identity(self):
+        """Returns the same for all servers of one ensemble. One alone with port 0 is an ensemble of its own."""
+        ports = self.ports("clientPort") or self.ports("secureClientPort")
+        if not ports:
+            raise ValueError("no port for clients")
+        return tuple(ports) if any(ports) else object()
 
 
 class Ensemble:
@@ -83,44 +107,69 @@ class Ensemble:
         self.changes = asyncio.Condition()
         # Numbers of the servers that have a process.
         self.present = set()
+        # Those of them that have been started in zk-mini.
+        self.running = set()
+        self.is_starting = False
         self.process = None
         self.url = None
+        # Address of each server.
+        self.addresses = []
 
     async def start(self, config):
-        """Starts a server. Raises if it does not serve."""
+        """Starts a server, and returns its address. Raises if it does not serve."""
         async with self.changes:
             # Its last process may have ended just now.
             await self.changes.wait_for(lambda: config.number not in self.present)
             self.present.add(config.number)
+            self.changes.notify_all()
+            if self.process is None and not self.is_starting:
+                await self.begin(config)
+            await self.changes.wait_for(lambda: not self.is_starting)
             if self.process is None:
-                await self.launch(config)
-                for other in set(range(1, config.size + 1)) - self.present:
-                    await self.order(other, "stop")
-            elif config.size > 1:
+                raise OSError("the ensemble has not started")
+            if config.number not in self.running:
+                self.running.add(config.number)
                 await self.order(config.number, "start")
+            return self.addresses[config.number - 1]
+
+    async def begin(self, config):
+        """Starts the ensemble with the servers that come in time, as with an election."""
+        self.is_starting = True
+        try:
+            all_present = self.changes.wait_for(lambda: len(self.present) == config.size)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(all_present, ELECTION)
+            await self.launch(config)
+            self.running = set(self.present)
+            for other in set(range(1, config.size + 1)) - self.present:
+                await self.order(other, "stop")
+        finally:
+            self.is_starting = False
+            self.changes.notify_all()
 
     async def stop(self, config):
         """Stops a server, and the whole if it was the last one."""
         async with self.changes:
+            await self.changes.wait_for(lambda: not self.is_starting)
             self.present.discard(config.number)
             if not self.present:
                 await self.end()
-            elif self.process:
+            elif config.number in self.running:
+                self.running.discard(config.number)
                 await self.order(config.number, "stop")
             self.changes.notify_all()
 
     async def launch(self, config):
-        file = self.folder / f"{config.entries['clientPort']}.cfg"
+        file = self.folder / f"{id(self)}.cfg"
         file.write_text(config.text, encoding="utf-8")
-        options = ["--compat", "3.8", "--config", file, "--sync", "none", "--ready", "json", "--stop-on-eof", "--http", "127.0.0.1:0"]
+        options = ["--compat", config.compat, "--config", file, "--sync", "none", "--ready", "json", "--stop-on-eof", "--http", "127.0.0.1:0"]
         options += ["--jaas", config.jaas] if config.jaas else []
         if config.size > 1:
             options.append(f"--servers={config.size - config.observers}")
         if config.observers:
             options.append(f"--observers={config.observers}")
         for key, option in ("clientPort", "--listen"), ("secureClientPort", "--tls-listen"):
-            if key in config.entries:
-                options += [f"{option}={port}" for port in config.ports(key)]
+            options += [f"{option}={port}" for port in config.ports(key)]
         self.process = await asyncio.create_subprocess_exec(
             os.environ["ZK_MINI"], "serve", *options, stdin=subprocess.PIPE, stdout=subprocess.PIPE
         )
@@ -128,7 +177,9 @@ class Ensemble:
         if not all(lines):
             await self.end()
             raise OSError("zk-mini has not started")
-        self.url = f"http://{json.loads(lines[0])['http_on'][0]}"
+        ready = [json.loads(line) for line in lines]
+        self.url = f"http://{ready[0]['http_on'][0]}"
+        self.addresses = [(server["listen"] or server["tls"])[0] for server in ready]
 
     async def order(self, server, action):
         request = urllib.request.Request(f"{self.url}/v1/servers/{server}/{action}", method="POST")
@@ -139,6 +190,7 @@ class Ensemble:
             self.process.stdin.close()
             await self.process.wait()
             self.process = None
+            self.running = set()
 
 
 class Keeper:
@@ -176,19 +228,18 @@ class Keeper:
 
     async def keep(self, start, reader, writer):
         try:
-            config = Config(start["config"], start["properties"])
-            ports = config.ports("clientPort")
+            config = Config(start["config"], start["properties"], start["compat"])
+            ensemble = self.ensembles[config.identity()]
         except (KeyError, OSError, ValueError) as error:
             print(f"with_servers: {start['config']}: {error!r}", file=sys.stderr)
             self.note("failed", f"pid {start['pid']} with {start['config']}")
             return
-        ensemble, port = self.ensembles[tuple(ports)], ports[config.number - 1]
-        server = f"pid {start['pid']} on port {port}"
+        server = f"pid {start['pid']}, server {config.number}"
         self.note("start", server)
         try:
-            await ensemble.start(config)
+            address = await ensemble.start(config)
             self.note("ready", server)
-            writer.write(f"listening on 127.0.0.1:{port}\n".encode())
+            writer.write(f"listening on {address}\n".encode())
             await reader.read()
         except (OSError, TimeoutError, ValueError) as error:
             print(f"with_servers: {server}: {error}", file=sys.stderr)
