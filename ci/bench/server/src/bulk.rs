@@ -20,7 +20,10 @@ const SHORT: Duration = Duration::from_secs(10);
 /// Maximum time that a session expires late.
 const TICK: Duration = Duration::from_secs(2);
 
-/// Time in which the other client finds out how long it waits anyhow, and after which memory that has not changed is final.
+/// Time after which memory that has not changed is final.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// Time in which the other client finds out how long it waits anyhow.
 const QUIET: Duration = Duration::from_secs(1);
 
 const NO_NODE: i32 = -101;
@@ -92,14 +95,13 @@ pub async fn end(server: &Server, things: Things, count: usize, end: End) -> io:
     let gone = begun.elapsed();
     // A session expires up to a tick late, and watches leave unseen.
     let due = if end == End::Expiry { begun + SHORT + TICK } else { begun };
-    let mut after = full;
-    loop {
+    let (mut after, mut since) = (full, Instant::now());
+    while since.elapsed() < SETTLED || Instant::now() < due + SETTLED {
         longest = longest.max(other.longest_wait_until(Instant::now() + QUIET).await?);
         let now = server.memory_kib()?;
-        if now == after && Instant::now() > due + QUIET {
-            break;
+        if now != after {
+            (after, since) = (now, Instant::now());
         }
-        after = now;
     }
     let cpu = server.cpu()? - cpu_before;
     drop(silent);
