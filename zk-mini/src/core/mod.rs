@@ -46,6 +46,7 @@ mod throttle;
 mod tree;
 mod txn;
 mod watch;
+mod watchers;
 
 pub use access::credentials::{AccessError, Credentials};
 pub use access::password::SessionSecret;

@@ -8,6 +8,7 @@ use zk_wire::{ByteString, ErrorCode, EventType, path};
 
 use crate::core::figures::WatchersTold;
 use crate::core::message::ConnId;
+use crate::core::watchers::{Modes, Watchers};
 
 /// Number of watches that are removed at once when their connection closes. The rest follows in steps.
 const FEW: usize = 100;
@@ -27,36 +28,6 @@ pub(crate) enum WatchMode {
     Persistent,
     /// All events of the node and the nodes below it, until the watch is removed.
     Recursive,
-}
-
-/// Modes of a connection's watches on one path.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-struct Modes(u8);
-
-impl Modes {
-    fn of(mode: WatchMode) -> Self {
-        Self(match mode {
-            WatchMode::Standard => 1,
-            WatchMode::Persistent => 2,
-            WatchMode::Recursive => 4,
-        })
-    }
-
-    fn has(self, mode: WatchMode) -> bool {
-        self.0 & Self::of(mode).0 != 0
-    }
-
-    fn with(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    fn without(self, other: Self) -> Self {
-        Self(self.0 & !other.0)
-    }
-
-    fn is_empty(self) -> bool {
-        self.0 == 0
-    }
 }
 
 /// Paths that one connection watches.
@@ -87,7 +58,7 @@ impl WatchedPaths {
 #[derive(Debug, Default)]
 pub(crate) struct WatchTable {
     /// Watches by path. Those of closed connections are removed in steps.
-    by_path: HashMap<ByteString, BTreeMap<ConnId, Modes>>,
+    by_path: HashMap<ByteString, Watchers>,
     /// Connections with watches, now or a short time ago.
     by_conn: HashMap<ConnId, WatchedPaths>,
     /// Number of pairs of connection and path, without closed connections.
@@ -104,7 +75,7 @@ impl WatchTable {
         let mode = Modes::of(mode);
         let (own, old, new) = match self.by_path.get_mut(path) {
             Some(watchers) => {
-                let modes = watchers.entry(conn).or_default();
+                let modes = watchers.entry(conn);
                 let old = *modes;
                 *modes = if add_up { old.with(mode) } else { mode };
                 (None, old, *modes)
@@ -112,7 +83,7 @@ impl WatchTable {
             None => {
                 // A copy, so that the table does not keep the request in memory.
                 let own = ByteString::from(path);
-                self.by_path.insert(own.clone(), BTreeMap::from([(conn, mode)]));
+                self.by_path.insert(own.clone(), Watchers::One(conn, mode));
                 (Some(own), Modes::default(), mode)
             }
         };
@@ -130,7 +101,7 @@ impl WatchTable {
     /// Removes a connection's watches of one mode (or all modes) from a path. Returns `false` if there were none.
     pub(crate) fn remove(&mut self, path: &str, conn: ConnId, mode: Option<WatchMode>) -> bool {
         let Some(watchers) = self.by_path.get_mut(path) else { return false };
-        let Some(modes) = watchers.get_mut(&conn) else { return false };
+        let Some(modes) = watchers.get_mut(conn) else { return false };
         let old = *modes;
         let new = mode.map_or(Modes::default(), |mode| old.without(Modes::of(mode)));
         *modes = new;
@@ -164,7 +135,7 @@ impl WatchTable {
             };
             *room -= 1;
             let Some(watchers) = self.by_path.get_mut(&path) else { continue };
-            let old = watchers.remove(&conn).unwrap_or_default();
+            let old = watchers.remove(conn).unwrap_or_default();
             if watchers.is_empty() {
                 self.by_path.remove(&path);
             }
@@ -184,7 +155,7 @@ impl WatchTable {
     pub(crate) fn contains(&self, path: &str, conn: ConnId, mode: Option<WatchMode>) -> bool {
         self.by_path
             .get(path)
-            .and_then(|watchers| watchers.get(&conn))
+            .and_then(|watchers| watchers.get(conn))
             .is_some_and(|modes| mode.is_none_or(|mode| modes.has(mode)))
     }
 
@@ -196,13 +167,13 @@ impl WatchTable {
     /// Returns the modes of a connection's watches, path by path.
     fn modes_of(&self, conn: ConnId) -> impl Iterator<Item = Modes> {
         let paths = self.by_conn.get(&conn).into_iter().flat_map(|watched| &watched.paths);
-        paths.filter_map(move |path| self.by_path.get(path)?.get(&conn).copied())
+        paths.filter_map(move |path| self.by_path.get(path)?.get(conn))
     }
 
     /// Returns the modes of the watches on a path, connection by connection.
     fn modes_at(&self, path: &str) -> impl Iterator<Item = Modes> {
-        let watchers = self.by_path.get(path).into_iter().flatten();
-        watchers.filter(|(conn, _)| self.by_conn.contains_key(conn)).map(|(_, modes)| *modes)
+        let watchers = self.by_path.get(path).into_iter().flat_map(Watchers::iter);
+        watchers.filter(|(conn, _)| self.by_conn.contains_key(conn)).map(|(_, modes)| modes)
     }
 
     /// Returns every watched path, in no order, with the connections that watch it.
@@ -222,8 +193,8 @@ impl WatchTable {
     }
 
     /// Returns the watchers whose connection is open.
-    fn present<'a>(&'a self, watchers: &'a BTreeMap<ConnId, Modes>) -> impl Iterator<Item = ConnId> + 'a {
-        watchers.keys().copied().filter(|conn| self.by_conn.contains_key(conn))
+    fn present<'a>(&'a self, watchers: &'a Watchers) -> impl Iterator<Item = ConnId> + 'a {
+        watchers.iter().map(|(conn, _)| conn).filter(|conn| self.by_conn.contains_key(conn))
     }
 
     /// Returns `true` if there is a recursive watch on any path.
@@ -242,8 +213,8 @@ impl WatchTable {
         while let Some((parent, _)) = path::split(below) {
             // A lookup by length is cheaper than one by path.
             let watchers = self.recursive.get(&parent.len()).and_then(|_| self.by_path.get(parent));
-            let watchers = watchers.into_iter().flatten();
-            told.extend(watchers.filter(|(_, modes)| modes.has(WatchMode::Recursive)).map(|(&conn, _)| conn));
+            let watchers = watchers.into_iter().flat_map(Watchers::iter);
+            told.extend(watchers.filter(|(_, modes)| modes.has(WatchMode::Recursive)).map(|(conn, _)| conn));
             below = parent;
         }
     }
@@ -252,16 +223,16 @@ impl WatchTable {
         let Some(watchers) = self.by_path.get_mut(path) else { return };
         let first_new = told.len();
         // The common case: the whole entry is used up.
-        if watchers.values().all(|modes| *modes == Modes::of(WatchMode::Standard)) {
+        if watchers.iter().all(|(_, modes)| modes == Modes::of(WatchMode::Standard)) {
             let Some(watchers) = self.by_path.remove(path) else { return };
-            told.extend(watchers.into_keys());
+            told.extend(watchers.iter().map(|(conn, _)| conn));
             for conn in &told[first_new..] {
                 self.count -= forget_path_of(&mut self.by_conn, *conn, path);
             }
             return;
         }
         let mut used_up = 0;
-        watchers.retain(|&conn, modes| {
+        watchers.retain(|conn, modes| {
             // A recursive watch gets the event of the created or deleted child itself instead.
             if kind != EventType::NODE_CHILDREN_CHANGED || *modes != Modes::of(WatchMode::Recursive) {
                 told.push(conn);
@@ -274,7 +245,7 @@ impl WatchTable {
             return;
         }
         // Watchers without a mode left were one-shot.
-        for conn in told[first_new..].iter().filter(|conn| !watchers.contains_key(conn)) {
+        for conn in told[first_new..].iter().filter(|conn| watchers.get(**conn).is_none()) {
             self.count -= forget_path_of(&mut self.by_conn, *conn, path);
         }
     }
@@ -282,7 +253,7 @@ impl WatchTable {
     /// Removes a pair without modes from both maps.
     fn forget(&mut self, path: &str, conn: ConnId) {
         if let Some(watchers) = self.by_path.get_mut(path) {
-            watchers.remove(&conn);
+            watchers.remove(conn);
             if watchers.is_empty() {
                 self.by_path.remove(path);
             }
@@ -434,7 +405,7 @@ impl Watches {
 
     /// Returns the number of watches of a connection, each counted once for its path and kind.
     pub(crate) fn count_of(&self, conn: ConnId) -> usize {
-        let of_nodes = self.data.modes_of(conn).map(|modes| modes.0.count_ones()).sum::<u32>();
+        let of_nodes = self.data.modes_of(conn).map(Modes::count).sum::<u32>();
         // Watches of other modes are in the other table, too.
         let of_children = self.child.modes_of(conn).filter(|modes| modes.has(WatchMode::Standard)).count();
         usize::try_from(of_nodes).unwrap_or(usize::MAX).saturating_add(of_children)
@@ -443,7 +414,7 @@ impl Watches {
     /// Returns the number of watches on a path, each counted once for its connection and kind.
     pub(crate) fn count_at(&self, path: &str) -> usize {
         let (of_nodes, of_children) = (self.data.modes_at(path), self.child.modes_at(path));
-        let of_nodes = of_nodes.map(|modes| modes.0.count_ones()).sum::<u32>();
+        let of_nodes = of_nodes.map(Modes::count).sum::<u32>();
         let of_children = of_children.filter(|modes| modes.has(WatchMode::Standard)).count();
         usize::try_from(of_nodes).unwrap_or(usize::MAX).saturating_add(of_children)
     }
