@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -29,13 +30,9 @@ impl Format {
     /// is unknown.
     pub fn encode<T: Serialize + ?Sized>(self, value: &T, out: &mut Vec<u8>) -> Result<(), PayloadError> {
         match self {
-            Self::JSON => {
-                let mut json = serde_json::Serializer::new(out);
-                depth::serialize(value, &mut json).map_err(|failure| self.explain(failure))
-            }
+            Self::JSON => depth::serialize_json(value, out).map_err(|failure| self.explain(failure)),
             Self::POSTCARD => {
-                let flavor = postcard::ser_flavors::ExtendFlavor::new(Appender(out));
-                let mut compact = postcard::Serializer { output: flavor };
+                let mut compact = postcard::Serializer { output: Appender(out) };
                 depth::serialize(value, &mut compact).map_err(|failure| self.explain(failure))
             }
             other => Err(PayloadError::UnknownFormat(other)),
@@ -108,12 +105,24 @@ impl fmt::Debug for Format {
     }
 }
 
-/// Wraps a reference, because postcard takes the buffer by value.
+/// Appends what postcard writes, a slice at a time.
 struct Appender<'a>(&'a mut Vec<u8>);
 
-impl Extend<u8> for Appender<'_> {
-    fn extend<I: IntoIterator<Item = u8>>(&mut self, bytes: I) {
-        self.0.extend(bytes);
+impl Flavor for Appender<'_> {
+    type Output = ();
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<()> {
+        Ok(())
     }
 }
 
@@ -143,6 +152,8 @@ pub enum PayloadError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -174,6 +185,35 @@ mod tests {
             for format in [Format::JSON, Format::POSTCARD] {
                 let _ = format.decode::<Sample>(&bytes);
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn json_is_what_serde_json_writes(
+            texts in proptest::collection::vec("[a-z\\x00-\\x20\"\\\\é本]{0,3}([a-z0-9 ]{12,40}|\\PC{0,30})[\"\\\\\\n]{0,1}", 0..6),
+            number: f64,
+        ) {
+            #[derive(serde::Serialize)]
+            #[serde(tag = "t")]
+            enum Tagged<'a> {
+                A { text: &'a str, key: BTreeMap<&'a str, &'a str> },
+            }
+            #[derive(serde::Serialize)]
+            struct All<'a> {
+                texts: &'a [String],
+                nested: BTreeMap<&'a str, Option<(&'a str, Tagged<'a>)>>,
+                number: f64,
+                #[serde(flatten)]
+                flat: BTreeMap<&'a str, char>,
+            }
+            let tagged = |text| Tagged::A { text, key: BTreeMap::from([(text, text)]) };
+            let nested = texts.iter().map(|text| (text.as_str(), Some((text.as_str(), tagged(text))))).collect();
+            let flat = texts.iter().map(|text| (text.as_str(), '"')).collect();
+            let all = All { texts: &texts, nested, number, flat };
+            let mut out = b"before".to_vec();
+            Format::JSON.encode(&all, &mut out).unwrap();
+            prop_assert_eq!(&out[6..], &serde_json::to_vec(&all).unwrap()[..]);
         }
     }
 

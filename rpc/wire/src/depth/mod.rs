@@ -7,7 +7,8 @@
 mod de;
 mod ser;
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::io;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,7 +29,7 @@ const MAX_ELEMENTS_PER_BYTE: usize = 64;
 const FREE_BYTES: usize = 1024;
 
 /// Position within a value.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 struct Depth<'a> {
     levels: usize,
     steps: usize,
@@ -36,6 +37,8 @@ struct Depth<'a> {
     elements: &'a Cell<usize>,
     /// Set when a bound is exceeded, because the formats' own errors cannot carry the reason.
     reached: &'a Cell<Option<Bound>>,
+    /// Puts a text between the quotes of an empty one that has just been written, if JSON is written.
+    fill: Option<&'a dyn Fn(&str)>,
 }
 
 /// A bound that a value exceeds.
@@ -86,7 +89,7 @@ pub(crate) enum Failure<E> {
 
 fn bounded<T, E>(elements: usize, run: impl FnOnce(Depth<'_>) -> Result<T, E>) -> Result<T, Failure<E>> {
     let (elements, reached) = (Cell::new(elements), Cell::new(None));
-    let result = run(Depth { levels: 0, steps: 0, elements: &elements, reached: &reached });
+    let result = run(Depth { levels: 0, steps: 0, elements: &elements, reached: &reached, fill: None });
     result.map_err(|error| match reached.get() {
         Some(Bound::Depth) => Failure::TooDeep,
         Some(Bound::Elements) => Failure::TooMany,
@@ -103,6 +106,43 @@ where
     bounded(len.saturating_add(FREE_BYTES).saturating_mul(MAX_ELEMENTS_PER_BYTE), |depth| {
         T::deserialize(de::Bounded { inner: deserializer, depth })
     })
+}
+
+/// Appends a value as JSON, within the bound on nesting.
+pub(crate) fn serialize_json<T>(value: &T, out: &mut Vec<u8>) -> Result<(), Failure<serde_json::Error>>
+where
+    T: Serialize + ?Sized,
+{
+    let out = RefCell::new(out);
+    let fill = |text: &str| {
+        let mut out = out.borrow_mut();
+        out.pop();
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    };
+    let mut json = serde_json::Serializer::new(Shared(&out));
+    bounded(usize::MAX, |depth| {
+        value.serialize(ser::Bounded { inner: &mut json, depth: Depth { fill: Some(&fill), ..depth } })
+    })
+}
+
+/// Buffer that a serializer writes to, and that others may write to between two of its writes.
+struct Shared<'a, 'o>(&'a RefCell<&'o mut Vec<u8>>);
+
+impl io::Write for Shared<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.write_all(bytes)?;
+        Ok(bytes.len())
+    }
+
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Writes a value, within the bound on nesting.

@@ -32,6 +32,16 @@ fn step<E: Error>(depth: Depth<'_>) -> Result<Depth<'_>, E> {
     depth.step().map_err(|Written(error)| error)
 }
 
+/// Length from which on it costs less to look for escapes first.
+const LONG: usize = 16;
+
+/// Returns true for a long text that JSON shows as it is, between quotes.
+fn is_plain(text: &str) -> bool {
+    let has_to_be_escaped = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    // Without an early end, so that the compiler looks at many bytes at a time.
+    text.len() >= LONG && !text.bytes().fold(false, |any, byte| any | has_to_be_escaped(byte))
+}
+
 impl<T: Serialize + ?Sized> Serialize for Bounded<'_, &T> {
     fn serialize<S: Serializer>(&self, inner: S) -> Result<S::Ok, S::Error> {
         self.inner.serialize(Bounded { inner, depth: self.depth })
@@ -81,7 +91,6 @@ impl<'a, S: Serializer> Serializer for Bounded<'a, S> {
         serialize_f32(f32);
         serialize_f64(f64);
         serialize_char(char);
-        serialize_str(&str);
         serialize_bytes(&[u8]);
         serialize_unit_struct(&'static str);
     }
@@ -101,7 +110,25 @@ impl<'a, S: Serializer> Serializer for Bounded<'a, S> {
         serialize_tuple(len: usize) -> SerializeTuple;
         serialize_tuple_struct(name: &'static str, len: usize) -> SerializeTupleStruct;
         serialize_map(len: Option<usize>) -> SerializeMap;
-        serialize_struct(name: &'static str, len: usize) -> SerializeStruct;
+    }
+
+    /// Writes a plain text at once: serde_json would look at each of its bytes.
+    fn serialize_str(self, text: &str) -> Result<S::Ok, S::Error> {
+        let Some(fill) = self.depth.fill.filter(|_| is_plain(text)) else {
+            return self.inner.serialize_str(text);
+        };
+        let written = self.inner.serialize_str("")?;
+        fill(text);
+        Ok(written)
+    }
+
+    fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
+        let mut depth = levels(1, self.depth)?;
+        if name.starts_with("$serde_json::private::") {
+            // Its text is a number, or any value, without quotes.
+            depth.fill = None;
+        }
+        Ok(Bounded { inner: self.inner.serialize_struct(name, len)?, depth })
     }
 
     fn serialize_none(self) -> Result<S::Ok, S::Error> {
