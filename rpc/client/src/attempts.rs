@@ -62,28 +62,25 @@ struct MayHaveRun {
 }
 
 /// Returns the deadline of a call that has begun at this time.
-pub(crate) fn deadline(shared: &Shared, begun: Instant, time: Duration) -> Millis {
+pub(crate) fn deadline(shared: &Shared, begun: Millis, time: Duration) -> Millis {
     // One more, because the clock rounds down and a call must not end early.
-    let own = shared.clock.at(begun) + Millis::from(time) + Millis(1);
+    let own = begun + Millis::from(time) + Millis(1);
     // After the deadline of the call that is handled here, nobody waits for this one.
     let outer = current_call::deadline().map(|at| shared.clock.at(at));
     outer.map_or(own, |outer| outer.min(own))
 }
 
 impl<'a> Attempts<'a> {
-    /// Takes a call that begins at this time.
-    pub(crate) fn new(shared: &'a Shared, call: Outgoing<'a>, deadline: Millis, begun: Instant) -> Self {
-        let now = shared.clock.at(begun);
-        let mut placement = Placement::new(shared, Purpose::Call, now, deadline);
+    /// Takes a call that begins at this time, on two clocks.
+    pub(crate) fn new(
+        shared: &'a Shared,
+        call: Outgoing<'a>,
+        deadline: Millis,
+        begun: (Millis, Instant),
+    ) -> Self {
+        let mut placement = Placement::new(shared, Purpose::Call, begun.0, deadline);
         (placement.key, placement.patience) = (call.key, call.patience.unwrap_or(placement.patience));
-        Self {
-            shared,
-            call,
-            placement,
-            begun: (now, begun),
-            attempted: Attempted::default(),
-            may_have_run: None,
-        }
+        Self { shared, call, placement, begun, attempted: Attempted::default(), may_have_run: None }
     }
 
     /// Makes the call.
@@ -284,7 +281,7 @@ mod tests {
         let (metadata, payload) = (MetadataRef::default(), &b""[..]);
         let (idempotent, key, patience, hedge) = (false, None, None, None);
         let call = Outgoing { method: "m", metadata, payload, idempotent, key, patience, hedge };
-        let mut attempts = Attempts::new(&shared, call, Millis(60_000), begun);
+        let mut attempts = Attempts::new(&shared, call, Millis(60_000), (Millis(0), begun));
         let error = attempts.run().await.unwrap_err();
         assert!(matches!(error, Error::Unreachable { .. }), "{error}");
         assert!(begun.elapsed() < Duration::from_secs(60));

@@ -226,7 +226,8 @@ impl<'a, R: DeserializeOwned> Call<'a, R> {
         }
         let metadata = self.options.metadata.as_ref();
         let call = Outgoing { method, metadata, payload: &payload, idempotent, key, patience, hedge };
-        Attempts::new(shared, call, attempts::deadline(shared, begun, deadline), begun).run().await
+        let now = shared.clock.at(begun);
+        Attempts::new(shared, call, attempts::deadline(shared, now, deadline), (now, begun)).run().await
     }
 }
 

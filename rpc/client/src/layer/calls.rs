@@ -47,7 +47,7 @@ impl Calls {
     /// Makes a call or opens a stream, which ends with its deadline even if a layer holds it up.
     pub(crate) async fn make(&self, shared: &Shared, request: Request) -> Result<Response, Error> {
         let (method, left) = (request.method.clone(), Arc::clone(&request.left));
-        let deadline = attempts::deadline(shared, request.begun, request.deadline);
+        let deadline = attempts::deadline(shared, shared.clock.at(request.begun), request.deadline);
         let late = async {
             shared.clock.sleep_until(Some(deadline)).await;
             let sent = left.load(Ordering::Relaxed);
@@ -97,7 +97,7 @@ impl Service<Request> for Calls {
         };
         Box::pin(async move {
             request.left.store(true, Ordering::Relaxed);
-            let deadline = attempts::deadline(&shared, request.begun, request.deadline);
+            let deadline = attempts::deadline(&shared, shared.clock.at(request.begun), request.deadline);
             if let Some(kept) = request.kept {
                 let mut opening = Opening::new(kept, &request.method, request.kind, deadline);
                 (opening.payload, opening.metadata) = (request.payload, request.metadata);
@@ -113,7 +113,9 @@ impl Service<Request> for Calls {
                 patience: request.patience,
                 hedge: request.hedge,
             };
-            let answered = Attempts::new(&shared, call, deadline, Instant::now()).run().await?;
+            let begun = Instant::now();
+            let begun = (shared.clock.at(begun), begun);
+            let answered = Attempts::new(&shared, call, deadline, begun).run().await?;
             Ok(Response(Body::Answer(answered)))
         })
     }

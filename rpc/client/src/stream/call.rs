@@ -167,7 +167,7 @@ impl<'a, T> StreamCall<'a, T> {
             };
             return Ok(StreamPlace::new(through(layers, request, self.client.shared()).await?));
         }
-        let deadline = attempts::deadline(&kept.shared, begun, deadline);
+        let deadline = attempts::deadline(&kept.shared, kept.shared.clock.at(begun), deadline);
         let mut opening = Opening::new(kept, self.method, kind, deadline);
         (opening.payload, opening.metadata) = (payload, metadata);
         (opening.key, opening.patience) = (key, patience);
