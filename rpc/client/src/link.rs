@@ -135,22 +135,26 @@ impl SharedSession {
             Err(Refused::Argument(error)) => return Started::Refused(error),
             Err(Refused::NoStreams) => return Started::NoStreams,
         };
+        self.wake_once(session);
+        Started::Sent(begun)
+    }
+
+    /// Sends a message of a stream.
+    pub(crate) fn send(&self, id: CallId, payload: &[u8]) -> Result<(), Unsent> {
+        let mut session = self.lock();
+        session.send(id, payload)?;
+        self.wake_once(session);
+        Ok(())
+    }
+
+    /// Wakes the task, unless somebody else has, and it has not looked since.
+    fn wake_once(&self, session: MutexGuard<'_, ClientSession>) {
         let was_woken = self.is_woken.load(Ordering::Relaxed);
         self.is_woken.store(true, Ordering::Relaxed);
         drop(session);
         if !was_woken {
             self.wake.notify_one();
         }
-        Started::Sent(begun)
-    }
-
-    /// Sends a message of a stream.
-    pub(crate) fn send(&self, id: CallId, payload: &[u8]) -> Result<(), Unsent> {
-        let sent = self.lock().send(id, payload);
-        if sent.is_ok() {
-            self.wake.notify_one();
-        }
-        sent
     }
 
     /// Tells the server that no more messages follow.

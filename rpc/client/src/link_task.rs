@@ -18,13 +18,13 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::task::yield_now;
 
 use crate::link::{ClientSession, LinkOutput, SharedSession};
-use crate::session::{Ending, Input, Output, Signal, Transmission, next_frame};
+use crate::session::{Ending, Input, Output, Signal, Transmission, next_input};
 
 /// Number of bytes asked of the transport at a time.
 const READ_CHUNK: usize = 16 << 10;
 
-/// Maximum number of frames to handle under one lock, for which callers on other threads may wait.
-const FRAMES_PER_LOCK: usize = 16;
+/// Maximum number of inputs to handle under one lock, for which callers on other threads may wait.
+const INPUTS_PER_LOCK: usize = 16;
 
 /// Number of bytes from which on what has arrived is handled in two halves: the callers of the first send their next requests
 /// before the second is looked at, so that the server does not wait for work.
@@ -179,11 +179,11 @@ impl<F: FnMut(News)> Drop for LinkTask<F> {
     }
 }
 
-/// Hands up to [`FRAMES_PER_LOCK`] frames over. Returns false if no more are complete.
+/// Hands up to [`INPUTS_PER_LOCK`] frames, or runs of messages, over. Returns false if no more are complete.
 fn handle_frames(session: &mut ClientSession, now: Millis, input: &mut BytesMut, max_frame: usize) -> bool {
-    for _ in 0..FRAMES_PER_LOCK {
-        match next_frame(input, max_frame) {
-            Ok(Some(body)) => session.handle(now, Input::Frame(body)),
+    for _ in 0..INPUTS_PER_LOCK {
+        match next_input(input, max_frame) {
+            Ok(Some(next)) => session.handle(now, next),
             Ok(None) => return false,
             Err(error) => {
                 session.handle(now, Input::Garbage(error));
@@ -256,7 +256,7 @@ mod tests {
 
     use super::*;
     use crate::link::Started;
-    use crate::session::{Attempt, Config, NewCall, Session};
+    use crate::session::{Attempt, Config, NewCall, Session, next_frame};
 
     const MAX_FRAME: usize = 1 << 20;
 

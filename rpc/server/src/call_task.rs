@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use rpc_wire::{CallId, Code};
+use rpc_wire::{CallId, Code, MessageRun};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -67,11 +67,11 @@ impl CallTask {
         }
     }
 
-    /// Hands a message of the client to the handler; `None` is the end of the messages.
-    pub(crate) fn deliver(&self, payload: Option<&[u8]>) {
+    /// Hands messages of the client to the handler; `None` is the end of the messages.
+    pub(crate) fn deliver(&self, messages: Option<MessageRun<'_>>) {
         if let Some(inbox) = &self.inbox {
-            match payload {
-                Some(message) => inbox.push(message),
+            match messages {
+                Some(run) => inbox.push(run.frames),
                 None => inbox.end(InboxEnd::Complete),
             }
         }

@@ -4,7 +4,7 @@ use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use rpc_wire::{CallId, SendWindow};
+use rpc_wire::CallId;
 
 use crate::shared_reply_queue::SharedReplyQueue;
 
@@ -18,8 +18,8 @@ pub(crate) struct Inbox {
 
 #[derive(Debug, Default)]
 struct InboxState {
-    /// Messages, each behind its length of four bytes.
-    messages: Vec<u8>,
+    /// Frames of messages, whose length is their cost.
+    frames: Vec<u8>,
     end: Option<InboxEnd>,
     /// The handler takes no more: messages are dropped.
     is_unwanted: bool,
@@ -40,18 +40,15 @@ impl Inbox {
         Self { id, reply_queue, state: Mutex::default() }
     }
 
-    /// Adds a message.
-    pub(crate) fn push(&self, message: &[u8]) {
+    /// Adds messages, as frames.
+    pub(crate) fn push(&self, frames: &[u8]) {
         let mut state = self.lock();
         if state.is_unwanted {
             drop(state);
-            self.taken(SendWindow::cost(message.len()));
+            self.taken(frames.len());
             return;
         }
-        // The length of a frame has four bytes, too.
-        let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
-        state.messages.extend_from_slice(&len.to_be_bytes());
-        state.messages.extend_from_slice(message);
+        state.frames.extend_from_slice(frames);
         wake(state);
     }
 
@@ -62,12 +59,12 @@ impl Inbox {
         wake(state);
     }
 
-    /// Takes all waiting messages, each behind its length; an error if none will follow.
+    /// Takes the frames of all waiting messages; an error if none will follow.
     pub(crate) fn poll_take(&self, batch: &mut Vec<u8>, cx: &mut Context<'_>) -> Poll<Result<(), InboxEnd>> {
         let mut state = self.lock();
-        if !state.messages.is_empty() && state.end != Some(InboxEnd::Cut) {
+        if !state.frames.is_empty() && state.end != Some(InboxEnd::Cut) {
             batch.clear();
-            mem::swap(&mut state.messages, batch);
+            mem::swap(&mut state.frames, batch);
             return Poll::Ready(Ok(()));
         }
         if let Some(end) = state.end {
@@ -88,15 +85,9 @@ impl Inbox {
     pub(crate) fn refuse_all(&self) {
         let mut state = self.lock();
         state.is_unwanted = true;
-        let messages = mem::take(&mut state.messages);
+        let frames = mem::take(&mut state.frames);
         drop(state);
-        let mut rest = &messages[..];
-        let mut cost = 0;
-        while let Some((message, more)) = split_message(rest) {
-            cost += SendWindow::cost(message.len());
-            rest = more;
-        }
-        self.taken(cost);
+        self.taken(frames.len());
     }
 
     fn lock(&self) -> MutexGuard<'_, InboxState> {
@@ -112,10 +103,4 @@ fn wake(mut state: MutexGuard<'_, InboxState>) {
     if let Some(waker) = waker {
         waker.wake();
     }
-}
-
-/// Splits the first message off a batch.
-pub(crate) fn split_message(batch: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (len, rest) = batch.split_first_chunk::<4>()?;
-    rest.split_at_checked(u32::from_be_bytes(*len) as usize)
 }

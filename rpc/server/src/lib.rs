@@ -169,6 +169,7 @@ mod service;
 pub mod session;
 mod shared;
 mod shared_reply_queue;
+mod spare;
 mod stateful;
 mod status;
 mod stream_task;

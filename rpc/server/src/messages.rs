@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use rpc_wire::{Format, SendWindow, Status};
+use rpc_wire::{Format, Status, next_message};
 use serde::de::DeserializeOwned;
 
-use crate::inbox::{Inbox, InboxEnd, split_message};
+use crate::inbox::{Inbox, InboxEnd};
 
 /// Cost of messages that a handler has taken before the client hears of it.
 const TELL_TAKEN: usize = 16 << 10;
@@ -37,10 +37,10 @@ const TELL_TAKEN: usize = 16 << 10;
 pub struct Messages<T> {
     inbox: Arc<Inbox>,
     format: Format,
-    /// Messages that have been fetched, and the length of those that have been taken.
+    /// Frames that have been fetched, and the length of those that have been taken.
     batch: Vec<u8>,
     at: usize,
-    /// Cost of taken messages that the client has not heard of.
+    /// Length of taken frames that the client has not heard of.
     taken: usize,
     is_over: bool,
     types: PhantomData<fn() -> T>,
@@ -79,9 +79,10 @@ impl<T: DeserializeOwned> Messages<T> {
             }
         }
         // The inbox gives whole messages.
-        let Some((message, rest)) = split_message(&self.batch[self.at..]) else { return Poll::Ready(None) };
-        self.at = self.batch.len() - rest.len();
-        self.taken += SendWindow::cost(message.len());
+        let Some((message, rest)) = next_message(&self.batch[self.at..]) else { return Poll::Ready(None) };
+        let end = self.batch.len() - rest.len();
+        self.taken += end - self.at;
+        self.at = end;
         let decoded = self.format.decode(message).map_err(|error| {
             self.is_over = true;
             Status::invalid_argument(format!("a message cannot be decoded: {error}"))
@@ -109,11 +110,7 @@ impl<T: DeserializeOwned> Stream for Messages<T> {
 
 impl<T> Drop for Messages<T> {
     fn drop(&mut self) {
-        let mut rest = &self.batch[self.at..];
-        while let Some((message, more)) = split_message(rest) {
-            self.taken += SendWindow::cost(message.len());
-            rest = more;
-        }
+        self.taken += self.batch.len() - self.at;
         self.tell_taken();
         self.inbox.refuse_all();
     }

@@ -55,8 +55,8 @@ impl SharedReplyQueue {
         room
     }
 
-    /// Adds messages of a stream, and its reply if it ends.
-    pub(crate) fn push_messages(&self, id: CallId, frames: &[u8], is_end: bool) {
+    /// Takes messages of a stream, and its reply if it ends. `frames` becomes empty.
+    pub(crate) fn push_messages(&self, id: CallId, frames: &mut Vec<u8>, is_end: bool) {
         self.lock().queue.push_messages(id, frames, is_end);
         self.seat.wake();
     }

@@ -10,17 +10,14 @@ use crate::error::Error;
 use crate::handler::PollMessage;
 use crate::session::{self, CallHead};
 use crate::shared_reply_queue::SharedReplyQueue;
+use crate::spare;
 
-/// Capacity that the buffer of a stream keeps while its handler waits.
-const MOST_KEPT: usize = 4 << 10;
-
-/// Handler that gives messages, and the buffer for them.
+/// Handler that gives messages.
 pub(crate) struct StreamTask {
     call: CallHead,
     /// Dropped before the call ends, so that its context is not told of that.
     handler: Box<dyn PollMessage + Send>,
     active: ActiveCall,
-    out: Vec<u8>,
 }
 
 /// Reason for which a handler gives no more messages now.
@@ -35,7 +32,7 @@ enum Pause {
 
 impl StreamTask {
     pub(crate) fn new(call: CallHead, handler: Box<dyn PollMessage + Send>, active: ActiveCall) -> Self {
-        Self { call, handler, active, out: Vec::new() }
+        Self { call, handler, active }
     }
 
     /// Produces messages while there is room. Completes when the reply is in the queue.
@@ -44,27 +41,25 @@ impl StreamTask {
         if room == 0 {
             return Poll::Pending;
         }
-        let pause = self.produce(cx, room);
-        if !self.out.is_empty() {
-            reply_queue.push_messages(self.call.id, &self.out, matches!(pause, Pause::Ended));
-            self.out.clear();
+        let mut out = spare::take();
+        let pause = self.produce(cx, room, &mut out);
+        if !out.is_empty() {
+            reply_queue.push_messages(self.call.id, &mut out, matches!(pause, Pause::Ended));
         }
+        spare::give_back(out);
         match pause {
             Pause::Full => {
                 // The connection's task, which has just been woken, makes room before this one continues.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Pause::Waiting => {
-                self.out.shrink_to(MOST_KEPT);
-                Poll::Pending
-            }
+            Pause::Waiting => Poll::Pending,
             Pause::Ended => Poll::Ready(()),
         }
     }
 
-    fn produce(&mut self, cx: &mut Context<'_>, room: usize) -> Pause {
-        let Self { call, handler, active, out } = self;
+    fn produce(&mut self, cx: &mut Context<'_>, room: usize, out: &mut Vec<u8>) -> Pause {
+        let Self { call, handler, active } = self;
         let mut sent = 0;
         let give = || give_messages(call, handler.as_mut(), cx, room, out, &mut sent);
         // Entered once for many messages, because that costs as much as a short one.

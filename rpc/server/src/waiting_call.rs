@@ -62,7 +62,7 @@ impl WaitingCall {
         let Some(mut in_flight) = place else {
             let waited = now.duration_since(begun);
             self.active.scope.end(refuse(&shared, &self.call, waited, &mut out));
-            return self.fail(&out);
+            return self.fail(out);
         };
         let method = self.active.state.method();
         let opening = Opening {
@@ -74,7 +74,7 @@ impl WaitingCall {
         };
         let (handler, scope) = (&shared.handlers[method.index()], &mut self.active.scope);
         let Ok(running) = running_call::open(&self.call, handler, opening, scope, &mut out) else {
-            return self.fail(&out);
+            return self.fail(out);
         };
         let Self { reply_queue, call, deadline, active, payload, inbox } = self;
         drop((shared, payload, inbox, out));
@@ -91,15 +91,15 @@ impl WaitingCall {
     }
 
     /// Ends a call, of which nothing has run, with the encoded reply.
-    fn fail(self, frame: &[u8]) {
+    fn fail(self, mut frame: Vec<u8>) {
         let Self { reply_queue, call, active, inbox, .. } = self;
         running_call::cut_messages(inbox.as_ref());
         let kind = active.shared.session.methods.kind(active.state.method());
         drop(active);
         if kind.server_streams() {
-            reply_queue.push_messages(call.id, frame, true);
+            reply_queue.push_messages(call.id, &mut frame, true);
         } else {
-            reply_queue.push(&call, frame);
+            reply_queue.push(&call, &frame);
         }
     }
 }

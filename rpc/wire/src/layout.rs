@@ -83,6 +83,53 @@ pub fn look_ahead(body: &[u8]) -> Ahead {
     }
 }
 
+/// Messages of one call that stand one behind the other: whole frames, so that they are looked at once and copied at once.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct MessageRun<'a> {
+    /// The call.
+    pub id: CallId,
+    /// The frames. Their length is the cost of the messages.
+    pub frames: &'a [u8],
+    /// Length of the last frame.
+    pub last: usize,
+    /// Number of frames.
+    pub count: usize,
+}
+
+/// Splits the messages of one call off the front of `buf`, until they have `most` bytes or more. Returns them and the bytes after
+/// them; `None` if there is no whole message of at most `max` bytes in front.
+#[must_use]
+pub fn split_messages(buf: &[u8], max: usize, most: usize) -> Option<(MessageRun<'_>, &[u8])> {
+    let id = message_id(buf)?;
+    let (mut rest, mut last, mut count) = (buf, 0, 0);
+    while buf.len() - rest.len() < most && message_id(rest) == Some(id) {
+        // What is too long or not complete is for `split_frame` to judge.
+        let Ok(Some((body, behind))) = split_frame(rest, max) else { break };
+        if body.len() < BODY_HEADER_LEN {
+            break;
+        }
+        (last, rest, count) = (rest.len() - behind.len(), behind, count + 1);
+    }
+    let frames = &buf[..buf.len() - rest.len()];
+    (count > 0).then_some((MessageRun { id, frames, last, count }, rest))
+}
+
+/// Returns the call of the message that `buf` begins with, by its header alone.
+fn message_id(buf: &[u8]) -> Option<CallId> {
+    match buf.first_chunk::<HEADER_LEN>() {
+        Some([_, _, _, _, kind::MESSAGE, _, id @ ..]) => Some(CallId(u64::from_be_bytes(*id))),
+        _ => None,
+    }
+}
+
+/// Splits the first message off frames of a [`MessageRun`]. Returns its payload and the frames after it.
+#[must_use]
+pub fn next_message(frames: &[u8]) -> Option<BodyAndRest<'_>> {
+    let (prefix, rest) = frames.split_first_chunk::<4>()?;
+    let (body, rest) = rest.split_at_checked(u32::from_be_bytes(*prefix) as usize)?;
+    Some((body.get(BODY_HEADER_LEN..)?, rest))
+}
+
 /// Writes a successful reply in place: the payload goes straight into the buffer for the socket.
 ///
 /// Without [`ReplyWriter::finish`], for example after a panic, drop leaves the buffer unchanged.

@@ -57,7 +57,8 @@ pub use frame::{Credit, Frame, GoAway, Message, Reply, Request};
 pub use health::{HealthReport, HealthRequest, HealthStatus};
 pub use hello::{Budget, Hello};
 pub use layout::{
-    Ahead, BodyAndRest, HEADER_LEN, MAGIC, MessageWriter, ReplyWriter, look_ahead, split_frame,
+    Ahead, BodyAndRest, HEADER_LEN, MAGIC, MessageRun, MessageWriter, ReplyWriter, look_ahead, next_message,
+    split_frame, split_messages,
 };
 pub use metadata::{Metadata, MetadataRef};
 pub use status::{RetryAfter, Status};

@@ -48,6 +48,12 @@ impl SendWindow {
         self.0 > 0
     }
 
+    /// Returns true if messages of this cost, all together, may be sent and do not exceed the window.
+    #[must_use]
+    pub fn covers(self, cost: usize) -> bool {
+        i64::try_from(cost).is_ok_and(|cost| cost <= self.0)
+    }
+
     /// Records the cost of a message that is sent.
     pub fn spend(&mut self, cost: usize) {
         self.0 = self.0.saturating_sub(i64::try_from(cost).unwrap_or(i64::MAX));
@@ -71,8 +77,17 @@ impl ReceiveWindow {
     /// Records the cost of a message that has arrived. Returns false if the peer had no credit for it.
     #[must_use]
     pub fn receive(&mut self, cost: usize) -> bool {
+        self.receive_all(cost, cost)
+    }
+
+    /// Records the cost of messages that have arrived together, the last of which costs `last`. Returns false if the peer had no
+    /// credit for one of them.
+    #[must_use]
+    pub fn receive_all(&mut self, cost: usize, last: usize) -> bool {
+        // A window only closes on the way, so the last message decides.
+        self.peers.spend(cost.saturating_sub(last));
         let was_open = self.peers.is_open();
-        self.peers.spend(cost);
+        self.peers.spend(last);
         was_open
     }
 
@@ -99,7 +114,7 @@ mod tests {
     #[test]
     fn a_window_is_exceeded_by_one_message_and_opens_again_by_credit() {
         let mut window = SendWindow::new(1);
-        assert!(window.is_open());
+        assert!(window.is_open() && window.covers(1) && !window.covers(2));
         window.spend(100);
         assert!(!window.is_open());
         assert!(window.grant(99) && !window.is_open());

@@ -11,8 +11,17 @@ use super::hello::HelloError;
 /// An event on the connection, or a request of its owner.
 #[derive(Debug)]
 pub enum Input {
-    /// A frame's body has arrived, see [`next_frame`](super::next_frame).
+    /// A frame's body has arrived, see [`next_input`](super::next_input). It is no message.
     Frame(Bytes),
+    /// Messages of one call have arrived.
+    Messages {
+        /// The call.
+        id: CallId,
+        /// Their frames.
+        frames: Bytes,
+        /// Length of the last frame.
+        last: usize,
+    },
     /// Bytes have arrived that complete no frame yet.
     Heard,
     /// The bytes that have arrived are no frames.

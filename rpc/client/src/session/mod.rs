@@ -5,7 +5,7 @@
 //! - Start calls by [`Session::start`], and give everything else to [`Session::handle`].
 //! - Drain [`Session::poll_output`] after each of them, or after a few in a row, and after [`Session::transmit`].
 //! - Write the bytes of [`Session::transmit`], note progress by [`Transmission::advance`], and ask for more.
-//! - Cut the bytes that arrive into frames by [`next_frame`], and give them as [`Input::Frame`].
+//! - Cut the bytes that arrive into inputs by [`next_input`].
 //! - Give [`Input::Timeout`] at [`Session::poll_deadline`].
 //!
 //! [`Session::start`] is no input, because its argument is borrowed and its caller needs the answer at once.
@@ -22,6 +22,7 @@
 //! The server may send as many bytes as the client's budget has, and more as they are taken from here. So what waits here is
 //! bounded, for each stream and for all of them. A slow reader holds up its own stream, and no call.
 
+mod arrival;
 mod batch;
 mod calls;
 mod config;
@@ -42,6 +43,7 @@ use bytes::{Buf, Bytes};
 use common::Millis;
 use rpc_wire::{CallId, EncodeError, Frame, GoAway, Message, Metadata, MetadataRef, Reply, Request, Status};
 
+pub use arrival::{next_frame, next_input};
 pub use batch::Batch;
 use calls::Calls;
 pub use config::Config;
@@ -53,7 +55,7 @@ pub use message::{
 use outbox::Outbox;
 use silence::{Silence, Verdict};
 use streams::{Beginning, Closed, Streams, given_up};
-pub use transmission::{Transmission, next_frame};
+pub use transmission::Transmission;
 
 /// Number of waiting bytes above which no message joins them, so that no request waits for many messages.
 const MESSAGES_AHEAD: usize = 256 << 10;
@@ -135,10 +137,20 @@ impl<C, S: Clone> Session<C, S> {
                     self.close(ending);
                 }
             }
+            (Phase::Open(silence) | Phase::Leaving(silence), Input::Messages { id, frames, last }) => {
+                silence.hear();
+                if let Err(violation) = self.streams.messages(id, &frames, last) {
+                    self.close(violation.into());
+                }
+                self.give_credit();
+            }
             (Phase::Closed, _) => {}
             (Phase::Greeting { .. }, Input::Eof) => self.close(Ending::Hello(HelloError::Closed)),
             (Phase::Greeting { .. }, Input::Garbage(error)) => self.close(Ending::Hello(error.into())),
             (Phase::Greeting { .. }, Input::Frame(body)) => self.handle_hello(now, &body),
+            (Phase::Greeting { .. }, Input::Messages { .. }) => {
+                self.close(Ending::Hello(HelloError::NotAHello));
+            }
             (Phase::Greeting { until }, Input::Timeout) if now >= *until => {
                 self.close(Ending::Hello(HelloError::Late));
             }
@@ -372,14 +384,10 @@ impl<C, S: Clone> Session<C, S> {
                 self.complete(id, Err(if not_run { Ended::NotRun(status) } else { Ended::Failed(status) }));
             }
             Frame::GoAway(go_away) => self.handle_go_away(&go_away),
-            Frame::Message(Message { id, payload }) => {
-                self.streams.message(id, payload)?;
-                self.give_credit();
-            }
             Frame::Credit(credit) => self.streams.grant(credit)?,
             Frame::Ping(number) => self.pong = Some(number),
             Frame::Pong(_) => self.outputs.push_back(Output::Alive),
-            // Later versions may send more kinds of frames.
+            // Messages come as an input of their own. Later versions may send more kinds of frames.
             _ => {}
         }
         Ok(())

@@ -175,16 +175,16 @@ impl<S: Clone> Streams<S> {
         }
     }
 
-    /// Takes a message from the server. It is dropped if its stream has ended or takes none: it may have been on its way.
-    pub(super) fn message(&mut self, id: CallId, payload: &[u8]) -> Result<(), Violation> {
-        let cost = SendWindow::cost(payload.len());
-        let mut has_credit = self.receiving.receive(cost);
+    /// Takes messages from the server. They are dropped if their stream has ended or takes none: they may have been on their way.
+    pub(super) fn messages(&mut self, id: CallId, frames: &[u8], last: usize) -> Result<(), Violation> {
+        let cost = frames.len();
+        let mut has_credit = self.receiving.receive_all(cost, last);
         let stream = self.by_id.get_mut(&id).filter(|stream| stream.end.is_none());
-        match stream.and_then(|stream| Some((stream.receiving.as_mut()?.receive(cost), stream))) {
+        match stream.and_then(|stream| Some((stream.receiving.as_mut()?.receive_all(cost, last), stream))) {
             Some((has_own_credit, stream)) => {
                 has_credit &= has_own_credit;
                 if has_credit {
-                    stream.arrived.push(payload);
+                    stream.arrived.push(frames);
                     stream.wake_reader(&mut self.signals);
                 }
             }

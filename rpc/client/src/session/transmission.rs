@@ -1,12 +1,6 @@
-//! Bytes between a session and its transport.
+//! Bytes on their way from a session to its transport.
 
 use std::mem;
-
-use bytes::{Buf, Bytes, BytesMut};
-use rpc_wire::{DecodeError, split_frame};
-
-/// Length of the prefix of a frame.
-const PREFIX: usize = 4;
 
 /// Capacity that a buffer keeps when it is used again.
 const KEPT_CAPACITY: usize = 64 << 10;
@@ -52,16 +46,4 @@ impl Transmission {
     pub(super) fn append(&mut self, next: &mut Vec<u8>) {
         self.bytes.append(next);
     }
-}
-
-/// Takes the body of the first frame off `input`; `None` while it is incomplete.
-///
-/// # Errors
-/// The frame is longer than `max`.
-pub fn next_frame(input: &mut BytesMut, max: usize) -> Result<Option<Bytes>, DecodeError> {
-    let Some((body, _)) = split_frame(input, max)? else { return Ok(None) };
-    let len = PREFIX + body.len();
-    let mut frame = input.split_to(len).freeze();
-    frame.advance(PREFIX);
-    Ok(Some(frame))
 }

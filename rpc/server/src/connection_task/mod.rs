@@ -28,6 +28,7 @@ use crate::peers::Seat;
 use crate::session::{Delivery, End, Input, Output, Progress, Session, Turn};
 use crate::shared::Shared;
 use crate::shared_reply_queue::SharedReplyQueue;
+use crate::spare;
 
 /// Number of bytes to ask of the transport at a time.
 const READ_CHUNK: usize = 16 << 10;
@@ -253,11 +254,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                     let turn = (self.turn_took <= TURN).then(|| self.turn());
                     self.session.handle(self.time, Input::Returned { task, turn });
                 }
-                Output::Message(Delivery { task, payload }) => {
-                    if payload.is_some() {
-                        self.shared.session.metrics.method(task.method().index()).received.increment();
+                Output::Messages(Delivery { task, messages }) => {
+                    if let Some(run) = messages {
+                        let series = self.shared.session.metrics.method(task.method().index());
+                        series.received.add(run.count as u64);
                     }
-                    task.deliver(payload);
+                    task.deliver(messages);
                     let turn = (self.turn_took <= TURN).then(|| self.turn());
                     self.session.handle(self.time, Input::Delivered { turn });
                 }
@@ -363,7 +365,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         self.shared.session.metrics.sent.add(wrote as u64);
         let is_done = self.written == self.writing.len();
         if is_done {
-            (self.writing, self.written) = (Vec::new(), 0);
+            spare::give_back(mem::take(&mut self.writing));
+            self.written = 0;
         } else {
             self.read_clock();
         }

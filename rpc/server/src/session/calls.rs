@@ -8,8 +8,8 @@ use std::time::Duration;
 use common::Millis;
 use rpc_metrics::Refusal;
 use rpc_wire::{
-    Budget, CallId, Code, Credit, DecodeError, Format, Frame, GoAway, HEADER_LEN, Metadata, OLDEST_VERSION,
-    Request, SendWindow, Status,
+    Budget, CallId, Code, Credit, DecodeError, Format, Frame, GoAway, HEADER_LEN, MessageRun, Metadata,
+    OLDEST_VERSION, Request, Status,
 };
 
 use super::config::SessionConfig;
@@ -17,7 +17,7 @@ use super::hello::{Agreed, MIN_FRAME};
 use super::incoming::Incoming;
 use super::message::{Full, Replies, Segment, Taken, Turn};
 use super::methods::{MethodId, MethodKind, ServiceId};
-use super::outgoing::{Outgoing, Sent};
+use super::outgoing::{Kept, Outgoing, Sent};
 use super::read_buffer::Arrival;
 use super::reply::{CallHead, broken, cut, no_time, other_kind, surplus, too_late};
 
@@ -81,16 +81,18 @@ struct RunningCall<T> {
 pub(super) enum Next {
     /// Call that starts.
     Call(AcceptedCall),
-    /// Message of a running call, or the end of its messages.
-    Message(ArrivedMessage),
+    /// Messages of a running call, or their end.
+    Messages(ArrivedMessages),
 }
 
-/// Message of a running call.
+/// Messages of a running call, one behind the other; none is the end of the messages.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ArrivedMessage {
+pub(super) struct ArrivedMessages {
     pub(super) id: CallId,
-    /// Length of the payload; `None` for the end of the messages.
-    pub(super) len: Option<usize>,
+    /// Length of their frames, and that of the last one.
+    pub(super) len: usize,
+    pub(super) last: usize,
+    pub(super) count: usize,
 }
 
 /// Call that may start.
@@ -159,14 +161,14 @@ impl<T> Calls<T> {
             Frame::Reply(_) | Frame::GoAway(_) => {
                 return Err(Status::invalid_argument("a frame that only a server may send"));
             }
-            Frame::Message(message) if self.version > 1 => {
-                return self.message(message.id, Some(message.payload.len()));
+            Frame::End(id) if self.version > 1 => {
+                let is_awaited = self.incoming.end(id);
+                let end = ArrivedMessages { id, len: 0, last: 0, count: 0 };
+                return Ok(self.hand_on(end, is_awaited));
             }
-            Frame::End(id) if self.version > 1 => return self.message(id, None),
             Frame::Credit(credit) if self.version > 1 => self.grant(credit)?,
             Frame::End(_) | Frame::Credit(_) => return Err(broken(&DecodeError::BeyondVersion)),
-            // Cancels were handled on arrival. A client of version 1 may send messages in vain. Unknown kinds may be
-            // skipped.
+            // Cancels were handled on arrival, and messages are handled together. Unknown kinds may be skipped.
             _ => {}
         }
         Ok(None)
@@ -178,21 +180,27 @@ impl<T> Calls<T> {
         is_allowed.then_some(()).ok_or_else(|| Status::invalid_argument(too_much()))
     }
 
-    /// Takes a message, or the end of a call's messages.
-    fn message(&mut self, id: CallId, len: Option<usize>) -> Result<Option<Next>, Status> {
-        let is_awaited = match len {
-            Some(len) => self.incoming.receive(id, SendWindow::cost(len))?,
-            None => self.incoming.end(id),
-        };
+    /// Handles messages, as [`Calls::handle`] handles other frames.
+    pub(super) fn messages(&mut self, run: MessageRun<'_>) -> Result<Option<Next>, Status> {
+        if self.version == 1 {
+            // A client may send them in vain.
+            return Ok(None);
+        }
+        let MessageRun { id, frames, last, count } = run;
+        let is_awaited = self.incoming.receive(id, frames.len(), last)?;
+        Ok(self.hand_on(ArrivedMessages { id, len: frames.len(), last, count }, is_awaited))
+    }
+
+    fn hand_on(&mut self, arrived: ArrivedMessages, is_awaited: bool) -> Option<Next> {
         self.give_credit();
         if is_awaited {
-            return Ok(Some(Next::Message(ArrivedMessage { id, len })));
+            return Some(Next::Messages(arrived));
         }
         // Of a call that has ended, messages may have been on their way.
-        if self.running.contains_key(&id) {
-            self.fail(id, &surplus());
+        if self.running.contains_key(&arrived.id) {
+            self.fail(arrived.id, &surplus());
         }
-        Ok(None)
+        None
     }
 
     fn request(
@@ -380,13 +388,21 @@ impl<T> Calls<T> {
     pub(super) fn collect(&mut self, replies: Replies) {
         let Replies { mut frames, segments, taken } = replies;
         let (mut at, mut kept) = (0, 0);
-        for segment in segments {
-            let passed = self.pass(segment, &frames[at..at + segment.len], self.out.len() + kept);
-            if kept != at {
+        for segment in &segments {
+            let end = at + segment.len;
+            let passed = self.pass(*segment, &frames[at..end], self.out.len() + kept);
+            if passed < segment.len {
+                let waiting = match segments.len() {
+                    1 if passed == 0 => Kept::All(mem::take(&mut frames)),
+                    _ => Kept::Part(&frames[at + passed..end]),
+                };
+                self.outgoing.keep(segment.id, waiting);
+            }
+            if kept != at && passed > 0 {
                 frames.copy_within(at..at + passed, kept);
             }
             kept += passed;
-            at += segment.len;
+            at = end;
         }
         frames.truncate(kept);
         if self.out.is_empty() && !frames.is_empty() {
@@ -411,7 +427,7 @@ impl<T> Calls<T> {
             }
             return if is_needed { len } else { 0 };
         }
-        let bytes = self.outgoing.push(id, frames, is_end, waiting < MESSAGES_HIGH_WATER);
+        let bytes = self.outgoing.pass(id, frames, is_end, waiting < MESSAGES_HIGH_WATER);
         self.stream_bytes += bytes;
         self.sent.push(Sent { id, bytes, is_end });
         if is_end && bytes == len {

@@ -41,17 +41,18 @@ impl Incoming {
         self.streams.insert(id, IncomingStream { window, untaken: 0, is_ended: false });
     }
 
-    /// Records a message. Returns false if no handler waits for it: the call has ended, or takes no messages.
+    /// Records messages that have arrived together, the last of which costs `last`. Returns false if no handler waits for them:
+    /// the call has ended, or takes no messages.
     ///
     /// # Errors
     /// The client had no credit.
-    pub(super) fn receive(&mut self, id: CallId, cost: usize) -> Result<bool, Status> {
-        let mut has_credit = self.window.receive(cost);
+    pub(super) fn receive(&mut self, id: CallId, cost: usize, last: usize) -> Result<bool, Status> {
+        let mut has_credit = self.window.receive_all(cost, last);
         let stream = self.streams.get_mut(&id).filter(|stream| !stream.is_ended);
         let is_awaited = stream.is_some();
         match stream {
             Some(stream) => {
-                has_credit &= stream.window.receive(cost);
+                has_credit &= stream.window.receive_all(cost, last);
                 stream.untaken += cost;
                 self.untaken += cost;
             }

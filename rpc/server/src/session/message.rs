@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use common::Millis;
-use rpc_wire::{CallId, Code, Metadata, Status};
+use rpc_wire::{CallId, Code, MessageRun, Metadata, Status};
 
 use super::methods::MethodId;
 use super::reply::CallHead;
@@ -22,7 +22,7 @@ pub enum Input<T> {
         /// Permission for the next call; `None` ends the turn.
         turn: Option<Turn>,
     },
-    /// The message of [`Output::Message`] has been handed to its call.
+    /// The messages of [`Output::Messages`] have been handed to their call.
     Delivered {
         /// Permission for the next call; `None` ends the turn.
         turn: Option<Turn>,
@@ -48,8 +48,8 @@ pub enum Input<T> {
 pub enum Output<'a, T> {
     /// Poll the handler of this call once, and pass [`Input::Returned`].
     Start(Start<'a>),
-    /// Hand this message to its call, and pass [`Input::Delivered`].
-    Message(Delivery<'a, T>),
+    /// Hand these messages to their call, and pass [`Input::Delivered`].
+    Messages(Delivery<'a, T>),
     /// Frames of a stream have gone out: its handler may produce as many bytes.
     Sent {
         /// Number of the call.
@@ -87,13 +87,13 @@ pub struct Start<'a> {
     pub reply: &'a mut Vec<u8>,
 }
 
-/// Message of the client for a running call.
+/// Messages of the client for a running call.
 #[derive(Debug)]
 pub struct Delivery<'a, T> {
     /// Handle of the call.
     pub task: &'a T,
-    /// Message in the session's format; `None` if the client sends no more.
-    pub payload: Option<&'a [u8]>,
+    /// Messages in the session's format; `None` if the client sends no more.
+    pub messages: Option<MessageRun<'a>>,
 }
 
 /// Permission to start one call.

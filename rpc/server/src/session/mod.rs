@@ -6,7 +6,7 @@
 //! - While [`Session::wants_bytes`], append arriving bytes to [`Session::read_buffer`] and pass [`Input::Received`].
 //! - While [`Session::wants_turn`], pass [`Input::Turn`]. The session handles frames up to the next call and gives
 //!   [`Output::Start`], always as the last output of a drain. Poll the call's handler once and pass [`Input::Returned`]
-//!   before any other input. [`Output::Message`] comes in the same way: hand the message to its call and pass
+//!   before any other input. [`Output::Messages`] comes in the same way: hand the messages to their call and pass
 //!   [`Input::Delivered`].
 //! - Write the bytes of [`Session::transmit`] and report progress by [`Input::Wrote`]. Ask for bytes after a turn, so that
 //!   its replies are in one batch.
@@ -90,10 +90,10 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use common::Millis;
-use rpc_wire::{Frame, Status};
+use rpc_wire::{Frame, MessageRun, Status};
 
 pub use call_quota::CallQuota;
-use calls::{AcceptedCall, ArrivedMessage, Calls, Next};
+use calls::{AcceptedCall, ArrivedMessages, Calls, Next};
 pub use config::SessionConfig;
 pub use message::{Delivery, End, Full, Input, Output, Replies, Segment, Start, Taken, Turn};
 pub(crate) use methods::BUILT_IN;
@@ -115,7 +115,7 @@ pub struct Session<T> {
     calls: Calls<T>,
     /// Call between [`Output::Start`] and [`Input::Returned`].
     starting: Option<Starting>,
-    /// Message between [`Output::Message`] and [`Input::Delivered`].
+    /// Messages between [`Output::Messages`] and [`Input::Delivered`].
     delivering: Option<Delivering>,
     /// Unwritten bytes of the last batch, and the number of its bytes that are not of streams.
     unwritten: usize,
@@ -142,7 +142,7 @@ struct Starting {
 
 #[derive(Debug)]
 struct Delivering {
-    message: ArrivedMessage,
+    arrived: ArrivedMessages,
     is_handed_out: bool,
 }
 
@@ -237,9 +237,10 @@ impl<T> Session<T> {
         }
         if let Some(delivering) = self.delivering.as_mut().filter(|delivering| !delivering.is_handed_out) {
             delivering.is_handed_out = true;
-            let ArrivedMessage { id, len } = delivering.message;
-            let payload = len.map(|len| self.input.end_of_last(len));
-            return self.calls.task(id).map(|task| Output::Message(Delivery { task, payload }));
+            let ArrivedMessages { id, len, last, count } = delivering.arrived;
+            let frames = self.input.end_of_last(len);
+            let messages = (count > 0).then_some(MessageRun { id, frames, last, count });
+            return self.calls.task(id).map(|task| Output::Messages(Delivery { task, messages }));
         }
         if let Some(starting) = self.starting.as_mut().filter(|starting| !starting.is_handed_out) {
             starting.is_handed_out = true;
@@ -393,8 +394,8 @@ impl<T> Session<T> {
                 }
                 self.starting = Some(Starting { accepted, is_handed_out: false });
             }
-            Ok(Some(Next::Message(message))) => {
-                self.delivering = Some(Delivering { message, is_handed_out: false });
+            Ok(Some(Next::Messages(arrived))) => {
+                self.delivering = Some(Delivering { arrived, is_handed_out: false });
             }
             Ok(None) => self.end_turn(),
             Err(status) => self.refuse(now, status),
@@ -403,10 +404,15 @@ impl<T> Session<T> {
 
     fn next(&mut self, now: Millis, turn: &Turn) -> Result<Option<Next>, Status> {
         while self.calls.waiting_replies() <= self.calls.high_water() {
-            let Some(frame) = self.input.next().map_err(|error| reply::broken(&error))? else { break };
-            let decoded = Frame::decode(frame.body).map_err(|error| reply::broken(&error))?;
-            if let Some(next) = self.calls.handle(now, decoded, frame.arrival, turn)? {
-                return Ok(Some(next));
+            let next = if let Some(run) = self.input.next_messages() {
+                self.calls.messages(run)?
+            } else {
+                let Some(frame) = self.input.next().map_err(|error| reply::broken(&error))? else { break };
+                let decoded = Frame::decode(frame.body).map_err(|error| reply::broken(&error))?;
+                self.calls.handle(now, decoded, frame.arrival, turn)?
+            };
+            if next.is_some() {
+                return Ok(next);
             }
         }
         Ok(None)

@@ -1,8 +1,8 @@
 //! Messages for the client: what handlers have produced and the client has no credit for yet.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 
-use bytes::{Buf, BytesMut};
 use rpc_wire::{CallId, SendWindow};
 
 /// Bytes of one stream that go out before the next one has its turn.
@@ -26,9 +26,20 @@ pub(super) struct Outgoing {
 struct OutgoingStream {
     window: SendWindow,
     /// Frames: messages, and the reply behind them if the stream is complete.
-    frames: BytesMut,
+    frames: Vec<u8>,
+    /// Length of those that have gone out.
+    gone: usize,
     is_complete: bool,
     is_ready: bool,
+}
+
+/// Frames that a stream keeps.
+#[derive(Debug)]
+pub(super) enum Kept<'a> {
+    /// All that a handler has produced at once.
+    All(Vec<u8>),
+    /// A part of it.
+    Part(&'a [u8]),
 }
 
 /// Frames of a stream that have just gone out.
@@ -54,7 +65,8 @@ impl Outgoing {
 
     pub(super) fn open(&mut self, id: CallId) {
         let window = SendWindow::new(self.budget);
-        let stream = OutgoingStream { window, frames: BytesMut::new(), is_complete: false, is_ready: false };
+        let frames = Vec::new();
+        let stream = OutgoingStream { window, frames, gone: 0, is_complete: false, is_ready: false };
         self.streams.insert(id, stream);
     }
 
@@ -63,20 +75,25 @@ impl Outgoing {
         self.streams.contains_key(&id)
     }
 
-    /// Takes frames that a handler has produced. Returns the length of those that go out now, which the owner appends to the
-    /// batch; the others wait.
-    pub(super) fn push(&mut self, id: CallId, frames: &[u8], is_complete: bool, has_room: bool) -> usize {
+    /// Looks at frames that a handler has produced. Returns the length of those that go out now, which the owner appends to the
+    /// batch; the others are for [`Outgoing::keep`].
+    pub(super) fn pass(&mut self, id: CallId, frames: &[u8], is_complete: bool, has_room: bool) -> usize {
         let Some(stream) = self.streams.get_mut(&id) else { return 0 };
         stream.is_complete = is_complete;
-        let mut passed = 0;
-        if stream.frames.is_empty() {
-            let most = if has_room && self.ready.is_empty() { usize::MAX } else { 0 };
-            passed = pass(&mut stream.window, &mut self.window, frames, is_complete, most);
+        if !stream.waiting().is_empty() {
+            return 0;
         }
-        stream.frames.extend_from_slice(&frames[passed..]);
-        self.queued += frames.len() - passed;
+        let most = if has_room && self.ready.is_empty() { usize::MAX } else { 0 };
+        pass(&mut stream.window, &mut self.window, frames, is_complete, most)
+    }
+
+    /// Keeps frames until they may go out.
+    pub(super) fn keep(&mut self, id: CallId, frames: Kept<'_>) {
+        let Some(stream) = self.streams.get_mut(&id) else { return };
+        let before = stream.waiting().len();
+        stream.keep(frames);
+        self.queued += stream.waiting().len() - before;
         stream.make_ready(id, &mut self.ready);
-        passed
     }
 
     /// Returns true if [`Outgoing::next`] has frames.
@@ -90,13 +107,10 @@ impl Outgoing {
             let id = self.ready.pop_front()?;
             let Some(stream) = self.streams.get_mut(&id) else { continue };
             stream.is_ready = false;
-            let bytes =
-                pass(&mut stream.window, &mut self.window, &stream.frames, stream.is_complete, QUANTUM);
-            out.extend_from_slice(&stream.frames[..bytes]);
-            stream.frames.advance(bytes);
-            if stream.frames.is_empty() {
-                stream.frames = BytesMut::new();
-            }
+            let most = if self.ready.is_empty() { usize::MAX } else { QUANTUM };
+            let (waiting, is_complete) = (&stream.frames[stream.gone..], stream.is_complete);
+            let bytes = pass(&mut stream.window, &mut self.window, waiting, is_complete, most);
+            stream.go(bytes, out);
             self.queued -= bytes;
             let is_end = stream.is_complete && stream.frames.is_empty();
             stream.make_ready(id, &mut self.ready);
@@ -121,7 +135,7 @@ impl Outgoing {
     /// Drops a stream and what waits in it.
     pub(super) fn close(&mut self, id: CallId) {
         if let Some(stream) = self.streams.remove(&id) {
-            self.queued -= stream.frames.len();
+            self.queued -= stream.waiting().len();
             // Ended streams are removed from the turns now and then, because it takes a look at all of them.
             if self.ready.len() > 2 * self.streams.len() {
                 self.ready.retain(|id| self.streams.contains_key(id));
@@ -136,9 +150,42 @@ impl Outgoing {
 }
 
 impl OutgoingStream {
+    /// Returns the frames that have not gone out.
+    fn waiting(&self) -> &[u8] {
+        &self.frames[self.gone..]
+    }
+
+    fn keep(&mut self, frames: Kept<'_>) {
+        match frames {
+            // Few bytes are copied, so that they do not keep a large buffer.
+            Kept::All(all) if self.frames.is_empty() && all.len() >= all.capacity() / 2 => self.frames = all,
+            Kept::All(all) => self.keep(Kept::Part(&all)),
+            Kept::Part(part) => {
+                // Seldom, so that what waits is not moved for each message.
+                if self.gone > self.frames.len() / 2 {
+                    self.frames.drain(..mem::take(&mut self.gone));
+                }
+                self.frames.extend_from_slice(part);
+            }
+        }
+    }
+
+    /// Moves the first bytes of what waits to a batch.
+    fn go(&mut self, bytes: usize, out: &mut Vec<u8>) {
+        if out.is_empty() && self.gone == 0 && bytes == self.frames.len() {
+            mem::swap(out, &mut self.frames);
+        } else {
+            out.extend_from_slice(&self.frames[self.gone..self.gone + bytes]);
+            self.gone += bytes;
+        }
+        if self.gone == self.frames.len() {
+            (self.frames, self.gone) = (Vec::new(), 0);
+        }
+    }
+
     /// Gives the stream a turn, if it has frames, credit and no turn yet.
     fn make_ready(&mut self, id: CallId, ready: &mut VecDeque<CallId>) {
-        if !self.is_ready && !self.frames.is_empty() && self.window.is_open() {
+        if !self.is_ready && !self.waiting().is_empty() && self.window.is_open() {
             self.is_ready = true;
             ready.push_back(id);
         }
@@ -154,18 +201,25 @@ fn pass(
     ends_with_reply: bool,
     most: usize,
 ) -> usize {
+    let len = frames.len();
+    if len <= most && !ends_with_reply && window.covers(len) && connection.covers(len) {
+        // No need to look at each message.
+        window.spend(len);
+        connection.spend(len);
+        return len;
+    }
     let mut at = 0;
-    while at < frames.len() {
-        let len = first_len(&frames[at..]);
-        let is_reply = ends_with_reply && at + len == frames.len();
+    while at < len {
+        let first = first_len(&frames[at..]);
+        let is_reply = ends_with_reply && at + first == len;
         if !is_reply {
             if at >= most || !window.is_open() || !connection.is_open() {
                 break;
             }
-            window.spend(len);
-            connection.spend(len);
+            window.spend(first);
+            connection.spend(first);
         }
-        at += len;
+        at += first;
     }
     at
 }
@@ -191,7 +245,8 @@ mod tests {
             frames.clear();
             MessageWriter::new(&mut frames, id).finish(100).unwrap();
             outgoing.open(id);
-            assert_eq!(outgoing.push(id, &frames, false, true), 0, "the connection has no credit");
+            assert_eq!(outgoing.pass(id, &frames, false, true), 0, "the connection has no credit");
+            outgoing.keep(id, Kept::Part(&frames));
             outgoing.close(id);
         }
         assert!(outgoing.ready.len() <= 2 && outgoing.queued() == 0);

@@ -5,13 +5,16 @@ use std::mem;
 
 use bytes::{Buf, BytesMut};
 use common::Millis;
-use rpc_wire::{Ahead, CallId, DecodeError, look_ahead, split_frame};
+use rpc_wire::{Ahead, CallId, DecodeError, MessageRun, look_ahead, split_frame, split_messages};
 
 /// Bytes to read ahead of the frame that is handled next, to hear cancels early and to know times of arrival.
 const READ_AHEAD: usize = 256 << 10;
 
 /// Maximum number of handled bytes that stay allocated ahead of the rest, where [`ReadBuffer::held`] does not count them.
 const MOST_KEPT: usize = 64 << 10;
+
+/// Number of bytes from which on messages are handled in several steps.
+const MESSAGES_AT_ONCE: usize = 64 << 10;
 
 /// Frame to handle next.
 #[derive(Debug)]
@@ -125,6 +128,17 @@ impl ReadBuffer {
         } else if self.seen > before || self.begun.is_none() {
             self.begun = Some(now);
         }
+    }
+
+    /// Returns the messages of one call that come next, if any do.
+    pub(super) fn next_messages(&mut self) -> Option<MessageRun<'_>> {
+        let waiting = &self.bytes[self.handled..];
+        let (run, _) = split_messages(waiting, self.max_frame, MESSAGES_AT_ONCE)?;
+        self.handled += run.frames.len();
+        while self.reads.front().is_some_and(|(end, _)| *end < self.handled) {
+            self.reads.pop_front();
+        }
+        Some(run)
     }
 
     /// Returns the next complete frame.

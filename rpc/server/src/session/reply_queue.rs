@@ -79,12 +79,18 @@ impl ReplyQueue {
         self.replies.segments.push(Segment { id, len, is_end: true });
     }
 
-    /// Adds messages of a stream, and its reply if it ends.
-    pub(crate) fn push_messages(&mut self, id: CallId, frames: &[u8], is_end: bool) {
-        self.replies.frames.extend_from_slice(frames);
-        self.replies.segments.push(Segment { id, len: frames.len(), is_end });
-        *self.streams.entry(id).or_default() += frames.len();
-        self.streams_sum += frames.len();
+    /// Takes messages of a stream, and its reply if it ends. `frames` becomes empty.
+    pub(crate) fn push_messages(&mut self, id: CallId, frames: &mut Vec<u8>, is_end: bool) {
+        let len = frames.len();
+        // Few bytes are copied, so that they do not keep a large buffer.
+        if self.replies.frames.is_empty() && len >= frames.capacity() / 2 {
+            mem::swap(&mut self.replies.frames, frames);
+        } else {
+            self.replies.frames.append(frames);
+        }
+        self.replies.segments.push(Segment { id, len, is_end });
+        *self.streams.entry(id).or_default() += len;
+        self.streams_sum += len;
     }
 
     /// Returns the number of bytes that a stream may produce now: at least one message for a stream of which nothing waits,

@@ -7,7 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use rpc_wire::{
     Ahead, Budget, CallId, Code, Credit, DEFAULT_MAX_FRAME, DecodeError, EncodeError, Format, Frame, GoAway,
-    Hello, Message, Metadata, MetadataRef, Reply, ReplyWriter, Request, look_ahead, split_frame,
+    Hello, Message, Metadata, MetadataRef, Reply, ReplyWriter, Request, look_ahead, next_message,
+    split_frame, split_messages,
 };
 
 fn encoded(frame: &Frame<'_>) -> Vec<u8> {
@@ -103,6 +104,71 @@ proptest! {
         if let Ok(Some((body, rest))) = split_frame(&bytes, max) {
             prop_assert!(body.len() <= max);
             prop_assert_eq!(4 + body.len() + rest.len(), bytes.len());
+        }
+    }
+}
+
+/// Splits messages off one by one, as long as they are of the first one's call and the bound allows.
+fn run_of_messages(buf: &[u8], max: usize, most: usize) -> Vec<(CallId, &[u8])> {
+    let (mut run, mut rest) = (Vec::<(CallId, &[u8])>::new(), buf);
+    while buf.len() - rest.len() < most
+        && let Ok(Some((body, behind))) = split_frame(rest, max)
+        && let Ok(Frame::Message(Message { id, payload })) = Frame::decode(body)
+        && run.first().is_none_or(|first| first.0 == id)
+    {
+        run.push((id, payload));
+        rest = behind;
+    }
+    run
+}
+
+proptest! {
+    #[test]
+    fn messages_are_split_off_together_as_they_are_one_by_one(
+        frames in vec((0..8_u8, 0..3_u64, vec(any::<u8>(), 0..30)), 0..8),
+        (broken, cut) in (proptest::option::of((0..400_usize, any::<u8>())), 0..400_usize),
+        (max, most) in (0..60_usize, 1..200_usize),
+    ) {
+        let mut buf = Vec::new();
+        for (kind, id, payload) in &frames {
+            let id = CallId(*id);
+            buf.extend(encoded(&match kind {
+                0 => Frame::Ping(id.0),
+                1 => Frame::Reply(Reply::ok(id, payload)),
+                _ => Frame::Message(Message { id, payload }),
+            }));
+        }
+        if let Some(byte) = broken.and_then(|(at, byte)| Some((buf.get_mut(at)?, byte))) {
+            *byte.0 = byte.1;
+        }
+        buf.truncate(cut);
+        let expected = run_of_messages(&buf, max, most);
+        let Some((run, rest)) = split_messages(&buf, max, most) else {
+            prop_assert!(expected.is_empty());
+            return Ok(());
+        };
+        prop_assert_eq!([run.frames, rest].concat(), buf.clone());
+        let (mut left, mut seen) = (run.frames, Vec::new());
+        while let Some((payload, behind)) = next_message(left) {
+            if behind.is_empty() {
+                prop_assert_eq!(run.last, left.len());
+            }
+            seen.push((run.id, payload));
+            left = behind;
+        }
+        prop_assert!(left.is_empty() && run.count == seen.len());
+        prop_assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn splitting_messages_off_any_bytes_stays_within_them(bytes in vec(any::<u8>(), 0..64), max in 0..64_usize) {
+        let mut rest = &bytes[..];
+        while let Some((_, behind)) = next_message(rest) {
+            prop_assert!(behind.len() < rest.len());
+            rest = behind;
+        }
+        if let Some((run, rest)) = split_messages(&bytes, max, usize::MAX) {
+            prop_assert_eq!(run.frames.len() + rest.len(), bytes.len());
         }
     }
 }

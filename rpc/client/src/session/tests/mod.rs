@@ -87,8 +87,15 @@ impl Driver {
     fn frame(&mut self, frame: &Frame<'_>) {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes, MAX_FRAME).unwrap();
-        let body = next_frame(&mut bytes.as_slice().into(), MAX_FRAME).unwrap().unwrap();
-        self.input(Input::Frame(body));
+        self.bytes(&bytes);
+    }
+
+    /// Hands over bytes of the server that are whole frames.
+    fn bytes(&mut self, bytes: &[u8]) {
+        let mut bytes = BytesMut::from(bytes);
+        while let Some(input) = next_input(&mut bytes, MAX_FRAME).unwrap() {
+            self.input(input);
+        }
     }
 
     /// Opens a stream with messages both ways.

@@ -137,9 +137,15 @@ proptest! {
     fn any_bytes_are_frames_or_an_error(bytes in vec(any::<u8>(), 0..200), max in 0..100_usize) {
         let mut input = BytesMut::from(&*bytes);
         let mut taken = 0;
-        while let Ok(Some(body)) = next_frame(&mut input, max) {
-            prop_assert!(body.len() <= max);
-            taken += 4 + body.len();
+        while let Ok(Some(next)) = next_input(&mut input, max) {
+            taken += match next {
+                Input::Frame(body) => {
+                    prop_assert!(body.len() <= max);
+                    4 + body.len()
+                }
+                Input::Messages { frames, .. } => frames.len(),
+                input => panic!("{input:?}"),
+            };
         }
         prop_assert_eq!(&bytes[taken..], &input[..]);
     }

@@ -103,6 +103,17 @@ fn a_server_that_sends_without_credit_is_left() {
         t.message(id, 986);
     }
     assert_eq!(ending(&mut t), "the server broke the protocol: it sent messages without credit");
+
+    for (lens, keeps_the_rules) in [(&[486, 485, 10_000][..], true), (&[486, 486, 0], false)] {
+        let mut t = small();
+        let (id, mut bytes) = (t.open(7), Vec::new());
+        for &len in lens {
+            let message = Message { id, payload: &vec![b'y'; len] };
+            Frame::Message(message).encode(&mut bytes, MAX_FRAME).unwrap();
+        }
+        t.bytes(&bytes);
+        assert_eq!(t.read(id).1.is_none(), keeps_the_rules, "messages that come together");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::*;
 
 const BUDGET: Budget = Budget { stream: 400, connection: 1_000, calls: 1 << 20 };
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Step {
     Open,
     Send(usize, usize),
@@ -18,7 +18,8 @@ enum Step {
     Read(usize),
     Cancel(usize),
     Release(usize),
-    ServerSends(usize, usize),
+    /// Messages of these lengths that arrive together.
+    ServerSends(usize, Vec<usize>),
     ServerTakes(usize),
     ServerReplies(usize),
     Deaf(bool),
@@ -33,7 +34,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         10 => stream().prop_map(Step::Read),
         1 => stream().prop_map(Step::Cancel),
         2 => stream().prop_map(Step::Release),
-        16 => (stream(), 0..300_usize).prop_map(|(n, len)| Step::ServerSends(n, len)),
+        16 => (stream(), vec(0..300_usize, 1..4)).prop_map(|(n, lens)| Step::ServerSends(n, lens)),
         10 => stream().prop_map(Step::ServerTakes),
         2 => stream().prop_map(Step::ServerReplies),
         3 => any::<bool>().prop_map(Step::Deaf),
@@ -107,7 +108,7 @@ impl Plan {
                     self.t.drain();
                 }
             }
-            Step::ServerSends(n, len) => self.server_sends(n, len),
+            Step::ServerSends(n, lens) => self.server_sends(n, &lens),
             Step::ServerTakes(n) => self.server_takes(n),
             Step::ServerReplies(n) => {
                 if let Some(id) = self.running(n) {
@@ -140,15 +141,20 @@ impl Plan {
         }
     }
 
-    fn server_sends(&mut self, n: usize, len: usize) {
+    fn server_sends(&mut self, n: usize, lens: &[usize]) {
         let Some(id) = self.running(n) else { return };
         let Some(stream) = self.server.streams.get_mut(&id) else { return };
-        if stream.sending.is_open() && self.server.sending.is_open() {
-            stream.sending.spend(SendWindow::cost(len));
-            self.server.sending.spend(SendWindow::cost(len));
-            stream.unread.push_back(len);
-            self.t.message(id, len);
+        let mut bytes = Vec::new();
+        for &len in lens {
+            if stream.sending.is_open() && self.server.sending.is_open() {
+                stream.sending.spend(SendWindow::cost(len));
+                self.server.sending.spend(SendWindow::cost(len));
+                stream.unread.push_back(len);
+                let message = Message { id, payload: &vec![b'y'; len] };
+                Frame::Message(message).encode(&mut bytes, MAX_FRAME).unwrap();
+            }
         }
+        self.t.bytes(&bytes);
     }
 
     fn server_takes(&mut self, n: usize) {

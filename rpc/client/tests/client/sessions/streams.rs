@@ -10,11 +10,11 @@ use common::Millis;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rpc_client::session as client;
-use rpc_client::session::{Batch, NewStream, Received, Transmission, next_frame};
+use rpc_client::session::{Batch, NewStream, Received, Transmission, next_input};
 use rpc_server::Limits;
 use rpc_server::session as server;
 use rpc_server::session::{MethodKind, MethodTable, Replies, Segment, Taken, Turn};
-use rpc_wire::{Budget, CallId, Format, Frame, Message, MetadataRef, Reply, SendWindow};
+use rpc_wire::{Budget, CallId, Format, Frame, Message, MetadataRef, Reply, SendWindow, next_message};
 
 const MAX_FRAME: usize = 1 << 20;
 const NOW: Millis = Millis(1);
@@ -188,8 +188,8 @@ impl Pair {
                 self.input.extend_from_slice(&bytes);
                 self.tell(server::Input::Wrote(bytes.len()));
             }
-            while let Some(body) = next_frame(&mut self.input, MAX_FRAME).unwrap() {
-                self.client.handle(NOW, client::Input::Frame(body));
+            while let Some(input) = next_input(&mut self.input, MAX_FRAME).unwrap() {
+                self.client.handle(NOW, input);
             }
             while let Some(output) = self.client.poll_output() {
                 assert!(!matches!(output, client::Output::Closed(_)), "{output:?}");
@@ -206,9 +206,16 @@ impl Pair {
                     self.handlers.insert(id, VecDeque::new());
                     server::Input::Returned { task: Some(id), turn: None }
                 }
-                Some(server::Output::Message(delivery)) => {
+                Some(server::Output::Messages(delivery)) => {
                     let waiting = self.handlers.get_mut(delivery.task).unwrap();
-                    waiting.push_back(delivery.payload.map(<[u8]>::len));
+                    let mut rest = delivery.messages.map_or(&[][..], |run| run.frames);
+                    while let Some((payload, behind)) = next_message(rest) {
+                        waiting.push_back(Some(payload.len()));
+                        rest = behind;
+                    }
+                    if delivery.messages.is_none() {
+                        waiting.push_back(None);
+                    }
                     server::Input::Delivered { turn: None }
                 }
                 Some(server::Output::Abort { task: id, .. }) => {

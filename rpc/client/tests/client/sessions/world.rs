@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use common::Millis;
 use rpc_client::session as client;
-use rpc_client::session::{Answer, Attempt, Ended, NewCall, Refused, Transmission, next_frame};
+use rpc_client::session::{Answer, Attempt, Ended, NewCall, Refused, Transmission, next_input};
 use rpc_server::session as server;
 use rpc_server::session::{Full, Replies, Segment, Turn};
 use rpc_server::{Limits, Status};
@@ -254,8 +254,8 @@ impl World {
                 }
                 self.input.extend(pipe.bytes.drain(..n));
                 self.tell_client(client::Input::Heard);
-                while let Some(body) = next_frame(&mut self.input, MAX_FRAME).unwrap() {
-                    self.tell_client(client::Input::Frame(body));
+                while let Some(input) = next_input(&mut self.input, MAX_FRAME).unwrap() {
+                    self.tell_client(input);
                 }
             }
         }
@@ -411,7 +411,7 @@ impl World {
                     let is_ended = self.ended.segments.iter().any(|ended| ended.id == id);
                     assert!(self.tasks.remove(&id) != is_ended, "{id} is aborted twice");
                 }
-                server::Output::Message(_) | server::Output::Sent { .. } => {}
+                server::Output::Messages(_) | server::Output::Sent { .. } => {}
                 server::Output::Retire => panic!("there is no quota"),
                 server::Output::ShutDown => self.to_client.is_closed = true,
                 server::Output::Close(_) => {

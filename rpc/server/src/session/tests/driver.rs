@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::Millis;
-use rpc_wire::{Budget, CallId, Code, Format, Frame, Hello, Reply, Request, VERSION, split_frame};
+use rpc_wire::{
+    Budget, CallId, Code, Format, Frame, Hello, Reply, Request, VERSION, next_message, split_frame,
+};
 
 use super::*;
 use crate::limits::Limits;
@@ -150,8 +152,18 @@ impl Driver {
                     let task = is_later.then_some(call.id);
                     self.session.handle(self.now, Input::Returned { task, turn });
                 }
-                Output::Message(Delivery { task, payload }) => {
-                    self.delivered.push((task.0, payload.map(<[u8]>::to_vec)));
+                Output::Messages(Delivery { task, messages: None }) => {
+                    self.delivered.push((task.0, None));
+                    let turn = Some(Turn { full: self.full });
+                    self.session.handle(self.now, Input::Delivered { turn });
+                }
+                Output::Messages(Delivery { task, messages: Some(run) }) => {
+                    let (mut rest, before) = (run.frames, self.delivered.len());
+                    while let Some((payload, behind)) = next_message(rest) {
+                        self.delivered.push((task.0, Some(payload.to_vec())));
+                        rest = behind;
+                    }
+                    assert_eq!((run.id, run.count), (*task, self.delivered.len() - before));
                     let turn = Some(Turn { full: self.full });
                     self.session.handle(self.now, Input::Delivered { turn });
                 }

@@ -162,7 +162,7 @@ impl World {
                     let mut frame = Vec::new();
                     Frame::Reply(Reply::ok(CallId(id), b"")).encode(&mut frame, MAX).unwrap();
                     if is_stream {
-                        self.queue.push_messages(CallId(id), &frame, true);
+                        self.queue.push_messages(CallId(id), &mut frame, true);
                     } else {
                         self.queue.push(CallId(id), &frame, |_| panic!("there is room"));
                     }
@@ -233,7 +233,7 @@ impl World {
             message.finish(MAX).unwrap();
         }
         if !frames.is_empty() {
-            self.queue.push_messages(CallId(id), &frames, false);
+            self.queue.push_messages(CallId(id), &mut frames, false);
         }
     }
 

@@ -30,7 +30,7 @@ impl Driver {
             Frame::Reply(Reply::ok(CallId(id), b"")).encode(&mut frames, MAX).unwrap();
         }
         let mut queue = ReplyQueue::new(MAX, Budget::default());
-        queue.push_messages(CallId(id), &frames, is_end);
+        queue.push_messages(CallId(id), &mut frames, is_end);
         self.tell(Input::Replies(queue.take()));
     }
 
