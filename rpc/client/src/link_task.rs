@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -54,11 +55,14 @@ pub(crate) struct LinkTask<F: FnMut(News)> {
     is_closed: bool,
     /// The second half of what has arrived is to be handled.
     has_rest: bool,
+    /// Those for whom much has arrived come before what follows.
+    gives_way: bool,
 }
 
 impl<F: FnMut(News)> LinkTask<F> {
     pub(crate) fn new(session: Arc<SharedSession>, clock: TokioClock, max_frame: usize, tell: F) -> Self {
-        Self { session, clock, max_frame, tell, outputs: VecDeque::new(), is_closed: false, has_rest: false }
+        let outputs = VecDeque::new();
+        Self { session, clock, max_frame, tell, outputs, is_closed: false, has_rest: false, gives_way: false }
     }
 
     /// Serves the session until it ends.
@@ -102,8 +106,7 @@ impl<F: FnMut(News)> LinkTask<F> {
                     self.handle(Input::Timeout);
                 }
             }
-            if self.has_rest {
-                // The callers first.
+            if mem::take(&mut self.gives_way) {
                 yield_now().await;
             }
         }
@@ -123,6 +126,8 @@ impl<F: FnMut(News)> LinkTask<F> {
             self.perform();
         }
         self.has_rest = more && !input.is_empty();
+        // Also if the first half was a run of messages that has taken all: their reader comes before they pile up.
+        self.gives_way = half > 0 && input.len() < len;
         if input.len() == len {
             self.handle(Input::Heard);
         }
