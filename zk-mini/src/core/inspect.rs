@@ -9,7 +9,8 @@ use zk_wire::{Acl, ByteString, Millis, SessionId, Stat, Zxid};
 use crate::core::figures::{ReadAndWritten, WatchersTold};
 use crate::core::peer::PeerState;
 use crate::core::session::Sessions;
-use crate::core::watch::{WatchMode, WatchTable, Watches};
+use crate::core::watch::{WatchTable, Watches};
+use crate::core::watchers::WatchMode;
 use crate::core::{ConnId, Core, Part, Peer};
 
 /// Node at the time of the call.

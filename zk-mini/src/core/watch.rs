@@ -8,7 +8,7 @@ use zk_wire::{ByteString, ErrorCode, EventType, path};
 
 use crate::core::figures::WatchersTold;
 use crate::core::message::ConnId;
-use crate::core::watchers::{Modes, Watchers};
+use crate::core::watchers::{Modes, WatchMode, Watchers};
 
 /// Number of watches that are removed at once when their connection closes. The rest follows in steps.
 const FEW: usize = 100;
@@ -18,17 +18,6 @@ const MOVED: usize = 50_000;
 
 /// Maximum capacity that is kept for a connection without watches.
 const KEPT_CAPACITY: usize = 16;
-
-/// Duration and reach of a watch.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum WatchMode {
-    /// One event.
-    Standard,
-    /// All events of the node, until the watch is removed.
-    Persistent,
-    /// All events of the node and the nodes below it, until the watch is removed.
-    Recursive,
-}
 
 /// Paths that one connection watches.
 #[derive(Debug, Default)]

@@ -3,7 +3,17 @@
 use std::collections::BTreeMap;
 
 use crate::core::message::ConnId;
-use crate::core::watch::WatchMode;
+
+/// Duration and reach of a watch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum WatchMode {
+    /// One event.
+    Standard,
+    /// All events of the node, until the watch is removed.
+    Persistent,
+    /// All events of the node and the nodes below it, until the watch is removed.
+    Recursive,
+}
 
 /// Modes of a connection's watches on one path.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]

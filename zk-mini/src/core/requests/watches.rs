@@ -10,7 +10,8 @@ use crate::core::faults::EventFate;
 use crate::core::history::Told;
 use crate::core::message::ConnId;
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
-use crate::core::watch::{WatchMode, WatchTable};
+use crate::core::watch::WatchTable;
+use crate::core::watchers::WatchMode;
 
 /// Kind of watch that a request names.
 #[derive(Clone, Copy)]
