@@ -1,4 +1,4 @@
-//! What a container is started with.
+//! Settings with which a container starts.
 
 use std::time::Duration;
 
