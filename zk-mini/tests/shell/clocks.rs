@@ -368,3 +368,15 @@ async fn an_automatic_clock_needs_a_paused_one() {
     let error = ZkMini::builder().in_memory().auto_advance().start().await.unwrap_err();
     assert!(matches!(error, Error::TimeNotPaused), "{error}");
 }
+
+#[tokio::test]
+async fn an_advance_ends_a_session_with_very_many_nodes() {
+    let zk = manual().await;
+    let mut raw = Raw::with_session(&zk, 4_000).await;
+    for number in 0..2_500 {
+        assert_eq!(raw.create(&format!("/e{number}"), EPHEMERAL).await.err, 0);
+    }
+    zk.advance(4 * SECOND).await;
+    assert_eq!(zk.children("/").unwrap(), ["zookeeper"]);
+    assert_eq!(zk.sessions().len(), 0);
+}
