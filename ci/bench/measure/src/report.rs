@@ -47,7 +47,8 @@ impl Report {
         table
     }
 
-    fn median(&self, what: &str, figure: &'static str, server: &str) -> Option<f64> {
+    /// Returns the median of the rounds, if there was a measurement.
+    pub fn median(&self, what: &str, figure: &'static str, server: &str) -> Option<f64> {
         let mut values = self.values.get(&(what.to_owned(), figure, server.to_owned()))?.clone();
         values.sort_by(f64::total_cmp);
         Some(values[values.len() / 2])
