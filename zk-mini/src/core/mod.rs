@@ -19,6 +19,7 @@ mod audit;
 mod compat;
 mod config;
 mod direct;
+mod emptied;
 mod ensemble;
 mod events;
 mod expiry;
@@ -55,6 +56,7 @@ pub use audit::{AuditOperation, AuditRecord};
 pub use compat::Compat;
 pub use config::Config;
 pub use direct::{NewNode, WriteError, Written};
+pub use emptied::Emptied;
 pub use ensemble::{
     EnsembleFigures, Lag, LeaderFigures, Membership, Mode, ProposalSizes, QuorumAddr, QuorumAddrError, Role,
     ServerInfo, ServerSetup, ServerState, Unable,
@@ -281,11 +283,14 @@ impl Core {
     }
 
     /// Clears away in a step what is no longer visible: watches of closed connections, and nodes of sessions with very many
-    /// of them. Drain the outputs afterwards.
-    pub fn tidy_up(&mut self) {
-        self.watches.clear(STEP);
+    /// of them. Drain the outputs afterwards. Returns large tables that have become empty, so that the caller can drop them
+    /// outside of locks.
+    pub fn tidy_up(&mut self) -> Emptied {
+        let mut emptied = Emptied::default();
+        self.watches.clear(STEP, &mut emptied);
         self.leave_on(&mut { STEP });
-        self.tidy_up_servers(STEP);
+        self.tidy_up_servers(STEP, &mut emptied);
+        emptied
     }
 
     /// Goes back to an earlier state after the disk is lost, without any output. Returns the present state, so that the

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, hash_set};
 use foldhash::{HashMap, HashSet};
 use zk_wire::{ByteString, ErrorCode, EventType, path};
 
+use crate::core::emptied::Emptied;
 use crate::core::figures::WatchersTold;
 use crate::core::message::ConnId;
 use crate::core::watchers::{Modes, WatchMode, Watchers};
@@ -55,7 +56,17 @@ pub(crate) struct WatchTable {
     /// Number of recursive pairs by the length of their path. Only ancestors of these lengths are looked up.
     recursive: BTreeMap<usize, usize>,
     /// Closed connections with the rest of their watches.
-    leaving: Vec<(ConnId, hash_set::IntoIter<ByteString>)>,
+    leaving: Vec<LeavingPaths>,
+    /// Tables to be dropped by the caller of [`Watches::clear`].
+    emptied: Emptied,
+}
+
+/// Rest of the paths of a closed connection.
+#[derive(Debug)]
+struct LeavingPaths {
+    conn: ConnId,
+    paths: hash_set::IntoIter<ByteString>,
+    capacity: usize,
 }
 
 impl WatchTable {
@@ -107,19 +118,20 @@ impl WatchTable {
         let Some(WatchedPaths { paths, .. }) = self.by_conn.remove(&conn) else { return };
         self.count -= paths.len();
         // `present` ignores these watchers from now on.
-        self.leaving.push((conn, paths.into_iter()));
+        self.leaving.push(LeavingPaths { conn, capacity: paths.capacity(), paths: paths.into_iter() });
         self.clear(&mut { FEW });
     }
 
     /// Removes up to `room` watches of closed connections.
     fn clear(&mut self, room: &mut usize) {
         while *room > 0
-            && let Some((conn, paths)) = self.leaving.last_mut()
+            && let Some(LeavingPaths { conn, paths, .. }) = self.leaving.last_mut()
         {
             let (conn, path) = (*conn, paths.next());
             let Some(path) = path else {
-                self.leaving.pop();
-                self.shrink();
+                if let Some(LeavingPaths { paths, capacity, .. }) = self.leaving.pop() {
+                    self.emptied.add_paths(paths, capacity);
+                }
                 continue;
             };
             *room -= 1;
@@ -130,13 +142,19 @@ impl WatchTable {
             }
             self.count_recursive(&path, old, Modes::default());
         }
+        if self.leaving.is_empty() {
+            self.shrink();
+        }
     }
 
     /// Gives back the memory of a table that is nearly empty.
     fn shrink(&mut self) {
         let len = self.by_path.len();
         if len <= MOVED && self.by_path.capacity() > KEPT_CAPACITY.max(8 * len) {
-            self.by_path.shrink_to(2 * len);
+            let smaller = HashMap::with_capacity_and_hasher(2 * len, self.by_path.hasher().clone());
+            let mut former = std::mem::replace(&mut self.by_path, smaller);
+            self.by_path.extend(former.drain());
+            self.emptied.add_watchers(former);
         }
     }
 
@@ -216,7 +234,7 @@ impl WatchTable {
             let Some(watchers) = self.by_path.remove(path) else { return };
             told.extend(watchers.iter().map(|(conn, _)| conn));
             for conn in &told[first_new..] {
-                self.count -= forget_path_of(&mut self.by_conn, *conn, path);
+                self.count -= forget_path_of(&mut self.by_conn, &mut self.emptied, *conn, path);
             }
             return;
         }
@@ -235,7 +253,7 @@ impl WatchTable {
         }
         // Watchers without a mode left were one-shot.
         for conn in told[first_new..].iter().filter(|conn| watchers.get(**conn).is_none()) {
-            self.count -= forget_path_of(&mut self.by_conn, *conn, path);
+            self.count -= forget_path_of(&mut self.by_conn, &mut self.emptied, *conn, path);
         }
     }
 
@@ -247,7 +265,7 @@ impl WatchTable {
                 self.by_path.remove(path);
             }
         }
-        self.count -= forget_path_of(&mut self.by_conn, conn, path);
+        self.count -= forget_path_of(&mut self.by_conn, &mut self.emptied, conn, path);
     }
 
     fn count_recursive(&mut self, path: &str, old: Modes, new: Modes) {
@@ -265,10 +283,17 @@ impl WatchTable {
 
 /// Removes a path from those of a connection, and returns the number removed: 0 for a closed connection. Keeps small
 /// allocations, because most clients re-arm their watch after every event.
-fn forget_path_of(by_conn: &mut HashMap<ConnId, WatchedPaths>, conn: ConnId, path: &str) -> usize {
+fn forget_path_of(
+    by_conn: &mut HashMap<ConnId, WatchedPaths>,
+    emptied: &mut Emptied,
+    conn: ConnId,
+    path: &str,
+) -> usize {
     let Some(own) = by_conn.get_mut(&conn) else { return 0 };
     let forgotten = own.remove(path);
     if own.paths.is_empty() && own.paths.capacity() > KEPT_CAPACITY {
+        let capacity = own.paths.capacity();
+        emptied.add_paths(std::mem::take(&mut own.paths).into_iter(), capacity);
         by_conn.remove(&conn);
     }
     usize::from(forgotten)
@@ -355,15 +380,17 @@ impl Watches {
         self.child.remove_conn(conn);
     }
 
-    /// Frees watches of closed connections in a step.
-    pub(crate) fn clear(&mut self, mut room: usize) {
-        self.data.clear(&mut room);
-        self.child.clear(&mut room);
+    /// Frees watches of closed connections in a step. Adds tables that have become empty to `emptied`.
+    pub(crate) fn clear(&mut self, mut room: usize, emptied: &mut Emptied) {
+        for table in [&mut self.data, &mut self.child] {
+            table.clear(&mut room);
+            emptied.append(&mut table.emptied);
+        }
     }
 
     /// Returns `true` if there is work for [`clear`](Self::clear).
     pub(crate) fn is_to_clear(&self) -> bool {
-        !(self.data.leaving.is_empty() && self.child.leaving.is_empty())
+        [&self.data, &self.child].iter().any(|table| !(table.leaving.is_empty() && table.emptied.is_empty()))
     }
 
     /// Adds the watchers of an event to `told`, each once, and removes one-shot watches.
@@ -430,10 +457,42 @@ mod tests {
         }
         table.remove_conn(going);
         while !table.leaving.is_empty() {
+            assert!(table.emptied.is_empty());
             table.clear(&mut { 1_000 });
         }
         assert_eq!((table.by_path.len(), table.by_conn.len(), table.count), (100, 1, 100));
         assert!(table.by_path.capacity() < 8 * 100, "{}", table.by_path.capacity());
         assert!((0..100).all(|number| table.contains(&format!("/{number}"), staying, None)));
+        assert_eq!(table.emptied.counts(), (1, 1), "nobody waits until the large tables are freed");
+    }
+
+    #[test]
+    fn a_client_whose_many_watches_have_fired_gives_their_memory_back() {
+        let mut watches = Watches::new(true, usize::MAX, usize::MAX);
+        for number in 0..20_000 {
+            watches.watch_data(&format!("/{number}"), ConnId(1)).unwrap();
+        }
+        for number in 0..20_000 {
+            assert!(!watches.is_to_clear());
+            watches.fire(EventType::NODE_CREATED, &format!("/{number}"), &mut Vec::new());
+        }
+        assert!(watches.is_to_clear());
+        let mut emptied = Emptied::default();
+        watches.clear(1_000, &mut emptied);
+        assert!(!watches.is_to_clear());
+        assert_eq!(emptied.counts(), (1, 1));
+        assert_eq!((watches.data.by_path.capacity(), watches.data.by_conn.len()), (0, 0));
+    }
+
+    #[test]
+    fn small_tables_are_freed_at_once() {
+        let mut table = WatchTable::default();
+        for number in 0..2_000 {
+            table.add(&format!("/{number}"), ConnId(1), WatchMode::Standard, false);
+        }
+        table.remove_conn(ConnId(1));
+        table.clear(&mut { 2_000 });
+        assert!(table.leaving.is_empty() && table.by_path.capacity() == 0);
+        assert!(table.emptied.is_empty());
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use common::SharedClock;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::task::yield_now;
+use tokio::task::{spawn_blocking, yield_now};
 use zk_wire::Millis;
 
 use crate::core::{ConnId, Input, NextDeletion, Now};
@@ -194,10 +194,15 @@ impl Engine {
         loop {
             self.untidy.notified().await;
             surviving(|| {
-                self.turn(|state, turn| {
-                    state.core.tidy_up();
+                let emptied = self.turn(|state, turn| {
+                    let emptied = state.core.tidy_up();
                     state.perform_all(None, turn);
+                    emptied
                 });
+                if !emptied.is_empty() {
+                    // Connections are not to wait for it, either.
+                    spawn_blocking(move || drop(emptied));
+                }
             });
             yield_now().await;
         }

@@ -7,6 +7,7 @@ use zk_wire::Millis;
 use super::backlog::{Entry, Lag};
 use super::waiting::Item;
 use crate::core::Core;
+use crate::core::emptied::Emptied;
 use crate::core::message::{ConnId, Now, Output};
 use crate::core::txn::{Change, Txn};
 
@@ -107,10 +108,10 @@ impl Core {
         self.ensemble.as_deref().is_some_and(untidy)
     }
 
-    /// Frees memory in a step: watches of closed connections.
-    pub(crate) fn tidy_up_servers(&mut self, room: usize) {
+    /// Frees memory in a step: watches of closed connections. Adds tables that have become empty to `emptied`.
+    pub(crate) fn tidy_up_servers(&mut self, room: usize, emptied: &mut Emptied) {
         for server in self.ensemble.iter_mut().flat_map(|ensemble| &mut ensemble.servers) {
-            server.replica.watches.clear(room);
+            server.replica.watches.clear(room, emptied);
         }
     }
 
