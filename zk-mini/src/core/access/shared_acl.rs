@@ -24,17 +24,26 @@ pub(crate) struct SharedAcl(Arc<List>);
 #[derive(Debug)]
 struct List {
     entries: Arc<[Acl]>,
+    /// Permissions that everybody has: most lists need no look at their entries.
+    anyone: Perms,
     /// Index of a long list, built at its first check.
     index: OnceLock<Index>,
 }
 
 impl SharedAcl {
     pub(crate) fn new(entries: &Arc<[Acl]>) -> Self {
-        Self(Arc::new(List { entries: Arc::clone(entries), index: OnceLock::new() }))
+        let of_anyone = entries.iter().filter(|entry| entry.scheme == "world" && entry.id == "anyone");
+        let anyone = of_anyone.fold(Perms::default(), |anyone, entry| anyone | entry.perms);
+        Self(Arc::new(List { entries: Arc::clone(entries), anyone, index: OnceLock::new() }))
     }
 
     pub(crate) fn entries(&self) -> &Arc<[Acl]> {
         &self.0.entries
+    }
+
+    /// Returns `true` if it is the same copy: a quick answer, which may miss an equal list.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Returns `true` if no node holds the list.
@@ -44,16 +53,19 @@ impl SharedAcl {
 
     /// Fails unless the list gives any of `perms` to a requester.
     pub(crate) fn check(&self, requester: &Requester<'_>, perms: Perms) -> Result<(), ErrorCode> {
-        let allowed = requester.unchecked
+        let allowed = self.allows(requester, perms)
+            || requester.unchecked
             // Lists from a snapshot can be empty; ZooKeeper allows everything then.
             || self.is_empty()
-            || self.allows(requester, perms)
             || requester.identities.iter().any(|identity| identity.scheme == "super");
         if allowed { Ok(()) } else { Err(ErrorCode::NO_AUTH) }
     }
 
     /// Returns `true` if an entry gives any of `perms` to a requester.
     fn allows(&self, requester: &Requester<'_>, perms: Perms) -> bool {
+        if self.0.anyone.intersects(perms) {
+            return true;
+        }
         if self.0.entries.len() <= SHORT {
             return self.0.entries.iter().any(|entry| entry.perms.intersects(perms) && requester.is(entry));
         }
@@ -93,7 +105,6 @@ impl Eq for SharedAcl {}
 /// Permissions of each identity, from all entries.
 #[derive(Debug, Default)]
 struct Index {
-    anyone: Perms,
     /// Permissions by number of leading bits, then by these bits of the address.
     v4: BTreeMap<u32, HashMap<u128, Perms>>,
     v6: BTreeMap<u32, HashMap<u128, Perms>>,
@@ -107,7 +118,7 @@ impl Index {
         let mut index = Self::default();
         for Acl { perms, scheme, id } in entries {
             let known = match &**scheme {
-                "world" if id == "anyone" => &mut index.anyone,
+                // Its permissions are those of anyone, if it has any.
                 "world" => continue,
                 "ip" => {
                     // IPv6 entries are always indexed; the check skips them if necessary.
@@ -136,8 +147,7 @@ impl Index {
         let any_user =
             requester.any_sasl_user.map(|id| Identity { scheme: sasl::SCHEME.into(), id: id.into() });
         let any_user = any_user.is_some_and(|any| allows(self.named.get(&any)));
-        self.anyone.intersects(perms)
-            || networks.into_iter().flatten().any(|(bits, known)| allows(known.get(&prefix(ip, *bits))))
+        networks.into_iter().flatten().any(|(bits, known)| allows(known.get(&prefix(ip, *bits))))
             || requester.identities.iter().any(|identity| {
                 (requester.sasl || identity.scheme != sasl::SCHEME)
                     && (allows(self.named.get(identity))

@@ -16,6 +16,11 @@ use crate::core::tree::parent_name;
 use crate::core::tree::quota::is_quota_of_root;
 use crate::core::txn::{Change, CreateNode, NodeKind};
 
+/// All numbers of two digits, one after the other.
+const PAIRS: &str = "\
+    0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
+    5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+
 /// Lists of a multi as sent, each with its stored form. A list is converted once, however many nodes have it.
 pub(crate) type SentLists<'i> = HashMap<&'i [AclView<'i>], SharedAcl>;
 
@@ -57,21 +62,25 @@ impl Prepare<'_> {
         self.check_quota(&path, 0, request.data, 1)?;
         // Creations count even if the child is deleted later.
         let parent_cversion = parent.created_children.wrapping_add(1);
-        self.note(&path, parent_name(&path), || {
+        self.note(&path, parent_name, || {
             let num_children = parent.num_children + 1;
             Some(NodeRecord { created_children: parent_cversion, num_children, ..parent })
         });
-        self.note(&path, &path, || {
-            Some(NodeRecord {
-                acl: Cow::Owned(shared?),
-                kind,
-                version: Version(0),
-                aversion: Version(0),
-                created_children: 0,
-                num_children: 0,
-                data_len: request.data.map_or(0, <[u8]>::len),
-            })
-        });
+        self.note(
+            &path,
+            |path| path,
+            || {
+                Some(NodeRecord {
+                    acl: Cow::Owned(shared?),
+                    kind,
+                    version: Version(0),
+                    aversion: Version(0),
+                    created_children: 0,
+                    num_children: 0,
+                    data_len: request.data.map_or(0, <[u8]>::len),
+                })
+            },
+        );
         // A copy, so that the node does not keep the client's read buffer in memory.
         let data = request.data.map(Bytes::copy_from_slice);
         Ok(Change::Create(CreateNode { path, data, acl, kind, parent_cversion }))
@@ -116,17 +125,15 @@ impl Prepare<'_> {
     }
 }
 
-/// Returns `{path}{number:010}`, in an eighth of the time of `format!`, which took a tenth of a create.
+/// Returns `{path}{number:010}`, in a fraction of the time of `format!`, which took a tenth of a create.
 fn numbered(path: &str, number: i32) -> String {
-    let Ok(mut rest) = u32::try_from(number) else { return format!("{path}{number:010}") };
-    let mut digits = ['0'; 10];
-    for digit in digits.iter_mut().rev() {
-        *digit = char::from_digit(rest % 10, 10).unwrap_or('0');
-        rest /= 10;
-    }
-    let mut numbered = String::with_capacity(path.len() + digits.len());
+    let Ok(number) = u32::try_from(number) else { return format!("{path}{number:010}") };
+    let mut numbered = String::with_capacity(path.len() + 10);
     numbered.push_str(path);
-    numbered.extend(digits);
+    for unit in [100_000_000, 1_000_000, 10_000, 100, 1] {
+        let pair = (number / unit % 100) as usize;
+        numbered.push_str(&PAIRS[2 * pair..2 * pair + 2]);
+    }
     numbered
 }
 

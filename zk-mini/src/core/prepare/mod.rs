@@ -122,9 +122,16 @@ impl<'a> Prepare<'a> {
         }
     }
 
-    /// Records a change of a node for later operations of a multi.
-    fn note(&mut self, whole: &ByteString, path: &str, record: impl FnOnce() -> Option<NodeRecord<'a>>) {
+    /// Records a change for later operations of a multi, of the node whose path is `part` of `whole`.
+    #[inline]
+    fn note(
+        &mut self,
+        whole: &ByteString,
+        part: impl FnOnce(&str) -> &str,
+        record: impl FnOnce() -> Option<NodeRecord<'a>>,
+    ) {
         let Some(overlay) = &mut self.overlay else { return };
+        let path = part(whole);
         match overlay.get_mut(path) {
             Some(noted) => *noted = record(),
             None => {

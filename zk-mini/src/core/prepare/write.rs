@@ -20,11 +20,11 @@ impl Prepare<'_> {
         if node.num_children > 0 {
             return Err(ErrorCode::NOT_EMPTY);
         }
-        self.note(&path, parent_name(&path), || {
+        self.note(&path, parent_name, || {
             let num_children = parent.num_children.saturating_sub(1);
             Some(NodeRecord { num_children, ..parent })
         });
-        self.note(&path, &path, || None);
+        self.note(&path, |path| path, || None);
         Ok(Change::Delete { path })
     }
 
@@ -35,7 +35,7 @@ impl Prepare<'_> {
         self.check_quota(&path, node.data_len, request.data, 0)?;
         let version = next_version(node.version, request.version)?;
         let data_len = request.data.map_or(0, <[u8]>::len);
-        self.note(&path, &path, || Some(NodeRecord { version, data_len, ..node }));
+        self.note(&path, |path| path, || Some(NodeRecord { version, data_len, ..node }));
         // Copied, so that a node does not keep the client's read buffer in memory.
         let data = request.data.map(Bytes::copy_from_slice);
         Ok(Change::SetData { path, data, version })
