@@ -27,8 +27,11 @@ impl Applied {
     }
 }
 
+/// Maximum capacity of an emptied list of changes that is kept.
+const KEPT: usize = 1_000;
+
 /// Applies a transaction. `now` is needed only for the expiry of a session that it creates. Appends a result to
-/// `results` for each change of nodes.
+/// `results` for each change of nodes. `emptied` gets the list of a multi without its changes, for the next one to use its memory.
 pub(crate) fn apply(
     tree: &mut Tree,
     sessions: &mut Sessions,
@@ -36,6 +39,7 @@ pub(crate) fn apply(
     now: Millis,
     observers: &mut Observers<'_>,
     results: &mut Vec<Applied>,
+    emptied: &mut Vec<Change>,
 ) {
     let Txn { zxid, time, session, change, .. } = txn;
     let mut apply_to_node = |change| apply_to_node(tree, zxid, time, change, observers);
@@ -50,7 +54,12 @@ pub(crate) fn apply(
             tree.delete_ephemerals(session, zxid, observers);
             sessions.remove(session);
         }
-        Change::Multi(changes) => results.extend(changes.into_iter().map(apply_to_node)),
+        Change::Multi(mut changes) => {
+            results.extend(changes.drain(..).map(apply_to_node));
+            if changes.capacity() <= KEPT {
+                *emptied = changes;
+            }
+        }
         change => results.push(apply_to_node(change)),
     }
 }

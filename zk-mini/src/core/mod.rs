@@ -157,8 +157,9 @@ pub struct Core {
     /// Number of zxids to skip before the next transaction.
     skipped_zxids: i64,
     reaper: Reaper,
-    /// Results and events of the last transaction, kept to reuse their memory.
+    /// Results and events of the last transaction, and its emptied list of changes, kept to reuse their memory.
     results: Vec<Applied>,
+    changes: Vec<Change>,
     events: FiredEvents,
     namespaces: Namespaces,
     listing: Listing,
@@ -194,6 +195,7 @@ impl Core {
             skipped_zxids: 0,
             reaper: Reaper::new(config.container_check_interval),
             results: Vec::new(),
+            changes: Vec::new(),
             events: FiredEvents::default(),
             namespaces: Namespaces::default(),
             listing: Listing::default(),
@@ -329,8 +331,8 @@ impl Core {
         }
         let zxid = txn.zxid;
         self.results.clear();
-        let (tree, sessions) = (&mut self.tree, &mut self.sessions);
-        apply(tree, sessions, txn, now.mono, &mut Observers::none(), &mut self.results);
+        let Self { tree, sessions, results, changes, .. } = self;
+        apply(tree, sessions, txn, now.mono, &mut Observers::none(), results, changes);
         self.last_zxid = zxid;
         self.history.forget_past(zxid);
     }
@@ -414,7 +416,8 @@ impl Core {
         let history = self.history.transaction(zxid, session, xid, cause);
         let mut observers =
             Observers::new(&mut self.watches, &mut self.events, &mut self.namespaces, history);
-        apply(&mut self.tree, &mut self.sessions, txn, now.mono, &mut observers, &mut self.results);
+        let Self { tree, sessions, results, changes, .. } = self;
+        apply(tree, sessions, txn, now.mono, &mut observers, results, changes);
         self.last_zxid = zxid;
         if let Some(txn) = kept {
             self.propose(now, &txn);

@@ -89,7 +89,7 @@ impl Core {
                 .chain([request.clone()])
                 .map(MultiOpView::Create)
                 .collect();
-            let prepared = self.prepare_directly(owner).multi(&items);
+            let prepared = self.prepare_directly(owner).multi(&items, Vec::new());
             let too_long =
                 |_| WriteError::TooLong { path: new.path.into(), max: self.config.max_transaction };
             let changes = prepared.map_err(too_long)?;

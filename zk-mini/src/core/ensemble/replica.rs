@@ -83,7 +83,8 @@ impl Core {
             core.events.clear();
             let mut observers =
                 Observers::new(&mut core.watches, &mut core.events, &mut core.namespaces, None);
-            apply(&mut core.tree, &mut sessions, txn, now.mono, &mut observers, &mut core.results);
+            let (results, changes) = (&mut core.results, &mut core.changes);
+            apply(&mut core.tree, &mut sessions, txn, now.mono, &mut observers, results, changes);
             core.last_zxid = zxid;
             core.tell(now, zxid);
         });

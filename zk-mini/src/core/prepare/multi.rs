@@ -30,18 +30,22 @@ impl From<DecodeError> for Unreadable {
 }
 
 impl Prepare<'_> {
-    /// Decides on a multi: one change for each operation. If one is refused, all changes are errors.
+    /// Decides on a multi: one change for each operation, in the empty list `changes`. If one is refused, all changes are errors.
     ///
     /// # Errors
     /// The request as a whole is refused: for an operation that is not allowed, or because the transaction would be
     /// too long.
-    pub(crate) fn multi(&mut self, items: &[MultiOpView<'_>]) -> Result<Vec<Change>, Unreadable> {
+    pub(crate) fn multi(
+        &mut self,
+        items: &[MultiOpView<'_>],
+        mut changes: Vec<Change>,
+    ) -> Result<Vec<Change>, Unreadable> {
         if items.iter().any(|item| item.path().is_none()) {
             return Err(Unreadable::NullPath);
         }
         // From here on the rules see earlier operations of the multi.
         self.overlay = Some(HashMap::new());
-        let mut changes = Vec::with_capacity(items.len());
+        changes.reserve_exact(items.len());
         let (mut size, mut lists) = (MultiSize::new(), SentLists::new());
         let mut failed = false;
         for item in items {

@@ -1,6 +1,7 @@
 //! multi: several writes in one request, all or none.
 
-use zk_wire::{Encode, ErrorCode, Fields, MultiHeader, MultiOpView, MultiResponse, MultiResult, OpCode};
+use bytes::BytesMut;
+use zk_wire::{Encode, ErrorCode, Fields, MultiHeader, MultiOpView, MultiResponse, OpCode};
 
 use crate::core::Core;
 use crate::core::apply::Applied;
@@ -10,10 +11,11 @@ use crate::core::txn::Change;
 
 impl Core {
     pub(crate) fn multi(&mut self, call: &Call, body: &Fields<'_>) -> Answer {
+        let changes = std::mem::take(&mut self.changes);
         let mut prepare = self.prepare(call)?;
         let prepared = MultiOpView::read_all(*body)
             .map_err(Unreadable::from)
-            .and_then(|ops| Ok((prepare.multi(&ops)?, ops)));
+            .and_then(|ops| Ok((prepare.multi(&ops, changes)?, ops)));
         match prepared {
             Ok((changes, ops)) => {
                 self.commit(call.now, call.session, call.xid, call.into(), Change::Multi(changes));
@@ -29,12 +31,14 @@ impl Core {
                     self.audit_multi(call, &ops, &results);
                     self.results = results;
                 }
-                Ok(Reply::Body(self.outputs.body(|out| {
-                    for (result, op) in self.results.drain(..).zip(&ops) {
-                        multi_result(result, op.op()).encode(out);
+                let body = self.outputs.body(|out| {
+                    for (result, op) in self.results.iter().zip(&ops) {
+                        encode_result(result, op.op(), out);
                     }
                     MultiHeader::END.encode(out);
-                })))
+                });
+                self.results.clear();
+                Ok(Reply::Body(body))
             }
             Err(null @ (Unreadable::NullPath | Unreadable::TakesNoZxid))
                 if self.rules.null_in_multi_is_marked =>
@@ -54,13 +58,28 @@ impl Core {
     }
 }
 
-fn multi_result(result: Applied, op: OpCode) -> MultiResult {
+/// Writes the result of an operation: a [`MultiResult`](zk_wire::MultiResult), which is not made for it.
+fn encode_result(result: &Applied, op: OpCode, out: &mut BytesMut) {
+    let header = |op, err| MultiHeader { op, done: false, err };
     match result {
-        Applied::Created { path, .. } if op == OpCode::CREATE => MultiResult::Create(path),
-        Applied::Created { path, stat } => MultiResult::Create2 { path, stat },
-        Applied::Set(stat) => MultiResult::SetData(stat),
-        Applied::Done if op == OpCode::CHECK => MultiResult::Check,
-        Applied::Done => MultiResult::Delete,
-        Applied::Refused(code) => MultiResult::Error(code),
+        Applied::Created { path, .. } if op == OpCode::CREATE => {
+            header(OpCode::CREATE, ErrorCode::OK).encode(out);
+            path.encode(out);
+        }
+        Applied::Created { path, stat } => {
+            header(OpCode::CREATE2, ErrorCode::OK).encode(out);
+            path.encode(out);
+            stat.encode(out);
+        }
+        Applied::Set(stat) => {
+            header(OpCode::SET_DATA, ErrorCode::OK).encode(out);
+            stat.encode(out);
+        }
+        Applied::Done if op == OpCode::CHECK => header(OpCode::CHECK, ErrorCode::OK).encode(out),
+        Applied::Done => header(OpCode::DELETE, ErrorCode::OK).encode(out),
+        Applied::Refused(code) => {
+            header(OpCode::ERROR, *code).encode(out);
+            code.encode(out);
+        }
     }
 }

@@ -3,14 +3,14 @@
 //! On the wire each operation follows a `MultiHeader` (type, done, error). A last header with `done` set ends the
 //! list.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 use bytestring::ByteString;
 
 use super::{
     Check, Create, Create2, Create2Response, CreateContainer, CreateResponse, CreateTtl, Delete, GetChildren,
     GetChildrenResponse, GetData, GetDataResponse, Request, SetData, StatResponse,
 };
-use crate::codec::{Decode, DecodeError, Encode, records};
+use crate::codec::{Decode, DecodeError, Encode, decoded_records};
 use crate::error_code::ErrorCode;
 use crate::op::OpCode;
 use crate::stat::Stat;
@@ -96,7 +96,7 @@ pub enum ReadResult {
     Error(ErrorCode),
 }
 
-records! {
+decoded_records! {
     /// Header of each operation and each result; alone at the end.
     #[derive(Copy)]
     MultiHeader {
@@ -115,6 +115,18 @@ impl MultiHeader {
 
     /// Header after the last operation or result.
     pub const END: Self = Self { op: OpCode::ERROR, done: true, err: ErrorCode(-1) };
+}
+
+impl Encode for MultiHeader {
+    /// Writes all fields at once: there is a header before each operation and each result.
+    fn encode(&self, out: &mut BytesMut) {
+        let mut bytes = [0; Self::LEN];
+        let mut rest = &mut bytes[..];
+        rest.put_i32(self.op.0);
+        rest.put_u8(u8::from(self.done));
+        rest.put_i32(self.err.0);
+        out.put_slice(&bytes);
+    }
 }
 
 /// Reads items until the end marker.

@@ -25,6 +25,9 @@ pub enum MultiOpView<'a> {
     },
 }
 
+/// Number of operations for which there is room at once: as many as fit 1 KB, which allocators have at hand.
+const FIRST: usize = 1_000 / size_of::<MultiOpView<'_>>();
+
 impl<'a> MultiOpView<'a> {
     /// Reads operations until the end marker.
     ///
@@ -33,7 +36,7 @@ impl<'a> MultiOpView<'a> {
     /// [`DecodeError::Null`] for a create without an ACL, [`DecodeError::BadFlags`] for bad flags of a create,
     /// [`DecodeError::UnexpectedType`] for an operation that is not allowed here or for a mix of reads and writes.
     pub fn read_all(mut fields: Fields<'a>) -> Result<Vec<Self>, DecodeError> {
-        let mut ops: Vec<Self> = Vec::new();
+        let mut ops: Vec<Self> = Vec::with_capacity(FIRST);
         loop {
             let op = OpCode(fields.int("MultiHeader.op")?);
             let done = fields.boolean("MultiHeader.done")?;
