@@ -85,7 +85,7 @@ fn apply_to_node(
         }
         Change::SetData { path, data, version } => {
             observers.wrote(&path, data.as_ref().map_or(0, Bytes::len));
-            Applied::Set(tree.set_data(path, data, version, zxid, time, observers))
+            Applied::Set(tree.set_data(&path, data, version, zxid, time, observers))
         }
         Change::SetAcl { path, acl, version } => Applied::Set(tree.set_acl(&path, &acl, version, observers)),
         Change::Error(code) => Applied::Refused(code),

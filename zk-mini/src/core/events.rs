@@ -95,9 +95,10 @@ impl<'a> Observers<'a> {
     }
 
     /// Records the values that a change of a node replaces, if there is a history. `version` is the new one.
-    pub(crate) fn changed(&mut self, version: i32, before: impl FnOnce() -> Before) {
+    #[inline]
+    pub(crate) fn changed(&mut self, path: &str, version: i32, before: Before<'_>) {
         if let Some(history) = self.history() {
-            history.changed(before(), version);
+            history.changed(path, version, before);
         }
     }
 }

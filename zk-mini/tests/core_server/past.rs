@@ -58,7 +58,11 @@ fn write() -> impl Strategy<Value = Write> {
         CreateMode::PersistentSequential,
         CreateMode::EphemeralSequential,
     ];
-    let data = || prop::collection::vec(any::<u8>(), 0..20);
+    // The history keeps short data in its records, and long data beside them.
+    let data = || {
+        prop_oneof![4 => 0..20_usize, 1 => 120..140_usize, 1 => 1_000..2_000_usize]
+            .prop_flat_map(|len| prop::collection::vec(any::<u8>(), len))
+    };
     prop_oneof![
         6 => (path(), data(), prop::sample::select(modes)).prop_map(|(path, data, mode)| Write::Create(path, data, mode)),
         3 => path().prop_map(Write::Delete),
@@ -309,6 +313,44 @@ fn large_values_shorten_the_past_and_not_the_memory() {
     assert!(
         error.to_string().starts_with("the tree after transaction 0x2 is no longer known: 0xc is the oldest")
     );
+}
+
+#[test]
+fn nodes_with_very_long_paths_have_a_past() {
+    let mut t = Driver::with(Config { history: 100, ..Config::default() });
+    let conn = t.connect(10_000);
+    let path = format!("/{}", "ä".repeat(1_000));
+    let data = vec![7; 1_000];
+    t.call(conn, &create_with(&path, &data, CreateMode::Persistent)).unwrap();
+    let created = t.core.last_zxid();
+    t.call(conn, &set_data(&path, b"short", -1)).unwrap();
+    let set = t.core.last_zxid();
+    t.call(conn, &delete(&path)).unwrap();
+    let data_at = |zxid| t.core.tree_at(zxid).unwrap().get(&path).map(|node| node.data.clone());
+    assert_eq!(data_at(created), Some(Some(data.into())));
+    assert_eq!(data_at(set), Some(Some("short".into())));
+    assert_eq!(data_at(t.core.last_zxid()), None);
+    assert_eq!(data_at(Zxid(1)), None);
+}
+
+#[test]
+fn lists_of_access_shorten_the_past_and_not_the_memory() {
+    let mut t = Driver::with(Config { history: 10, ..Config::default() });
+    let conn = t.connect(10_000);
+    t.call(conn, &create("/a", CreateMode::Persistent)).unwrap();
+    let created = t.core.last_zxid();
+    for round in 0..3 {
+        let entry = |n| Acl {
+            perms: Perms::ALL,
+            scheme: "digest".into(),
+            id: format!("user-{round}-{n}:hash").into(),
+        };
+        let acl = std::iter::once(Acl::open()).chain((0..40).map(entry)).collect();
+        t.call(conn, &SetAcl { path: Some("/a".into()), acl: Some(acl), version: Expected::Any }).unwrap();
+    }
+    let before = Zxid(t.core.last_zxid().0 - 1);
+    assert!(matches!(t.core.tree_at(created), Err(NotKept::TooOld { .. })));
+    assert_eq!(t.core.tree_at(before).unwrap().get("/a").unwrap().acl.len(), 41);
 }
 
 #[test]

@@ -215,7 +215,7 @@ impl Core {
         let is_shown = self.tree.get(NODE).is_some_and(|node| node.data == data && node.mzxid == version);
         if !is_shown {
             let (path, time) = (ByteString::from_static(NODE), *since);
-            self.tree.set_data(path, data, UNCOUNTED, version, time, &mut Observers::none());
+            self.tree.set_data(&path, data, UNCOUNTED, version, time, &mut Observers::none());
         }
     }
 }

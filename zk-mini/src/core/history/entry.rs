@@ -303,7 +303,8 @@ impl Core {
                 let hit = hit.unwrap_or_else(|| "handshake".into());
                 entry.because = Some(format!("fault {} at {hit}{}", record.extra, entry.path_text()));
             }
-            What::Server => entry.what = tail().into(),
+            // Those set quietly are no entries.
+            What::Server | What::SetQuietly => entry.what = tail().into(),
         }
         entry
     }

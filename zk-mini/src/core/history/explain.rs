@@ -109,13 +109,11 @@ impl Core {
     #[must_use]
     pub fn explain(&self, path: &str) -> Explanation {
         let kept = cut(path.as_bytes());
-        let is_about =
-            |what: What| matches!(what, What::Created | What::DataSet | What::AclSet | What::Deleted);
         let mut changes = Vec::new();
         let mut begins = false;
         for (record, text) in self.history.others.since(0) {
             // The length is compared first: the texts of most records need not be read.
-            if is_about(record.what) && usize::from(record.path) == kept.len() && text.starts_with(&kept) {
+            if record.what.is_change() && usize::from(record.path) == kept.len() && text.starts_with(&kept) {
                 begins |= changes.is_empty() && record.what == What::Created;
                 changes.push(self.entry(record, text).into_change());
             }

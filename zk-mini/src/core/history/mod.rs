@@ -23,9 +23,10 @@
 //!
 //! # Memory
 //! [`Builder::history`] sets how many requests are kept, and as many other entries: so a client that polls does not push out
-//! the changes. An entry takes 64 bytes and about as many for its path. Values that were replaced are kept for
-//! [`Handle::tree_at`], 256 bytes an entry on average, large values for a shorter time. With the ends of connections and
-//! sessions this is at most 1 KB an entry, half of it usually: half a megabyte for the 1,000 of the library, 5 MB for the
+//! the changes. A change and its request are one record if nothing else came of the request. A record takes 64 bytes and about as
+//! many for its path. Values that were replaced are kept for [`Handle::tree_at`]: short ones in the record of the change, 128
+//! bytes on average, large ones beside the records, 256 bytes on average and so for a shorter time. With the ends of connections
+//! and sessions this is at most 1 KB an entry, half of it usually: half a megabyte for the 1,000 of the library, 5 MB for the
 //! 10,000 of the program. It is asked for as it is used.
 //!
 //! [`Handle::explain`]: crate::Handle::explain
@@ -51,7 +52,7 @@ mod text;
 mod undo;
 mod view;
 
-use zk_wire::{ByteString, ErrorCode, EventType, Fields, Millis, OpCode, SessionId, UnixMillis, Xid, Zxid};
+use zk_wire::{ErrorCode, EventType, Fields, Millis, OpCode, SessionId, UnixMillis, Xid, Zxid};
 
 use crate::core::faults::{FaultId, Hit, Then};
 use crate::core::message::{ConnId, Note, Part, Peer, Refusal};
@@ -71,11 +72,13 @@ use record::{By, Record, What};
 pub use replaced::Replacement;
 pub(crate) use ring::cut;
 use ring::{MOST, Ring};
-use undo::Undo;
+use undo::{NUMBERS, Undo};
 pub use view::{History, Mark, Moment};
 
-/// Bytes of replaced values that are kept, per entry.
-const UNDO: usize = 256;
+/// Bytes per entry for paths: most are shorter; for the values that changes replace; and for values that are long.
+const PATHS: usize = 64;
+const VALUES: usize = 128;
+const LONG_VALUES: usize = 256;
 
 /// Mark of the numbers of writers: no connection has one that high.
 const WRITERS: u64 = 1 << 63;
@@ -111,13 +114,13 @@ impl Recorder {
             entries,
             next_seq: 1,
             now: UnixMillis(0),
-            requests: Ring::new(entries),
-            others: Ring::new(entries),
+            requests: Ring::new(entries, PATHS),
+            others: Ring::new(entries, PATHS + VALUES),
             departed: Latest::new(entries),
             writers: Latest::new(entries),
             writer: None,
             ends: Latest::new(entries),
-            undo: Undo::new(entries.saturating_mul(UNDO), begin_after),
+            undo: Undo::new(entries.saturating_mul(LONG_VALUES), begin_after),
             multi_error: ErrorCode::OK,
             author: Record::EMPTY,
         }
@@ -139,7 +142,7 @@ impl Recorder {
 
     /// Gives up the earlier states of the tree. `zxid` is the last transaction of the present one.
     pub(crate) fn forget_past(&mut self, zxid: Zxid) {
-        self.undo.forget(zxid);
+        self.undo.forget(zxid, self.next_seq);
     }
 
     /// Records a request and its outcome.
@@ -159,7 +162,10 @@ impl Recorder {
         };
         let (path, watch) = path_and_watch(call.op, body);
         let (seq, time) = (self.take_seq(), self.now);
-        self.requests.push_path(path, || Record {
+        if code == 0 && self.is_recorded(seq, call, zxid, path) {
+            return;
+        }
+        self.requests.push_path(path, [&[], &[]], || Record {
             seq,
             zxid,
             time,
@@ -172,6 +178,23 @@ impl Recorder {
             what: What::Request,
             ..Record::EMPTY
         });
+    }
+
+    /// Marks the record of a change as that of its request, too, which has succeeded and is the next entry. Returns `false` if the
+    /// latest record is no such change.
+    #[inline]
+    fn is_recorded(&mut self, seq: u64, call: &Call, zxid: Zxid, path: &[u8]) -> bool {
+        let is_its_change = |last: &Record| {
+            let is_next = last.seq + 1 == seq && last.what.is_change() && last.by == By::Request;
+            let is_same = (last.zxid, last.conn, last.xid) == (zxid, call.conn, call.xid);
+            // The path of a sequential node is longer than that of the request, a path in a multi is not the request's.
+            is_next && is_same && usize::from(last.path) == path.len()
+        };
+        match self.others.last_mut() {
+            Some(last) if is_its_change(last) => last.has_request = true,
+            _ => return false,
+        }
+        true
     }
 
     /// Notes the error that is inside of the reply to a multi.
@@ -324,15 +347,8 @@ impl Recorder {
         Some(self)
     }
 
-    /// Records a created node. The numbers are those of its parent before.
-    pub(crate) fn created(
-        &mut self,
-        path: ByteString,
-        kind: NodeKind,
-        data_len: usize,
-        pzxid: Zxid,
-        created_children: i32,
-    ) {
+    /// Records a created node, with the numbers of its parent before.
+    pub(crate) fn created(&mut self, path: &str, kind: NodeKind, data_len: usize, before: Before<'_>) {
         let kind = match kind {
             NodeKind::Persistent => 0,
             NodeKind::Ephemeral(_) => 1,
@@ -340,29 +356,35 @@ impl Recorder {
             NodeKind::Ttl(_) => 3,
         };
         let len = u32::try_from(data_len).unwrap_or(u32::MAX);
-        self.change(What::Created, &path, kind, len);
-        self.undo.push(self.author.zxid, Before::Created { path, pzxid, created_children });
+        self.change(What::Created, path, kind, len, before);
     }
 
-    /// Records a change, with the values before it.
+    /// Records a change, with the values before it. `version` is the new one.
     #[inline]
-    pub(crate) fn changed(&mut self, before: Before, version: i32) {
-        let what = match &before {
-            Before::Data { path, .. } => Some((What::DataSet, &**path)),
-            Before::Acl { path, .. } => Some((What::AclSet, &**path)),
-            Before::Deleted { node, .. } => Some((What::Deleted, &*node.0)),
-            Before::Created { .. } | Before::Quietly { .. } => None,
+    pub(crate) fn changed(&mut self, path: &str, version: i32, before: Before<'_>) {
+        let what = match before {
+            Before::Created { .. } => What::Created,
+            Before::Deleted { .. } => What::Deleted,
+            Before::Data { .. } => What::DataSet,
+            Before::Quietly { .. } => What::SetQuietly,
+            Before::Acl { .. } => What::AclSet,
         };
-        if let Some((what, path)) = what {
-            self.change(what, path, 0, version.cast_unsigned());
-        }
-        self.undo.push(self.author.zxid, before);
+        self.change(what, path, 0, version.cast_unsigned(), before);
     }
 
-    fn change(&mut self, what: What, path: &str, code: i16, extra: u32) {
+    #[inline]
+    fn change(&mut self, what: What, path: &str, code: i16, extra: u32, before: Before<'_>) {
         let seq = self.take_seq();
         let author = &self.author;
-        self.others.push_path(path.as_bytes(), || Record { seq, extra, code, what, ..*author });
+        let mut numbers = [0; NUMBERS];
+        let (len, data) = self.undo.save((seq, author.zxid), path, before, &mut numbers);
+        self.others.push_path(path.as_bytes(), [&numbers[..len], data], || Record {
+            seq,
+            extra,
+            code,
+            what,
+            ..*author
+        });
     }
 
     /// Returns a record with the next number and the time.

@@ -9,9 +9,9 @@ use foldhash::{HashMap, HashMapExt};
 use zk_wire::{Acl, ByteString, Stat, Zxid, path};
 
 use crate::core::Core;
+use crate::core::history::undo::Undone;
 use crate::core::image::{Image, ImageNode};
 use crate::core::tree::Tree;
-use crate::core::tree::before::Before;
 use crate::core::txn::NodeKind;
 
 /// Nodes that have changed, each as it was before; `None` is one that was not there.
@@ -143,7 +143,8 @@ impl Core {
         if !self.history.is_on() {
             return Err(NotKept::NotRecorded);
         }
-        let (oldest, last) = (self.history.undo.floor(), self.last_zxid);
+        let (history, last) = (&self.history, self.last_zxid);
+        let oldest = history.undo.floor(&history.others, last);
         if zxid < oldest {
             return Err(NotKept::TooOld { asked: zxid, oldest });
         }
@@ -152,7 +153,8 @@ impl Core {
         }
         let mut changed = HashMap::new();
         // Backwards, so that the earliest value of each node is the last.
-        self.history.undo.since(zxid).for_each(|before| put_back(before, &mut changed, &self.tree));
+        let undone = history.undo.since(&history.others, zxid);
+        undone.for_each(|before| put_back(before, &mut changed, &self.tree));
         Ok(changed)
     }
 }
@@ -186,36 +188,34 @@ impl PastNode {
 }
 
 /// Undoes a change.
-fn put_back(before: &Before, nodes: &mut HashMap<ByteString, Option<ImageNode>>, tree: &Tree) {
-    match before {
-        Before::Created { path, pzxid, created_children } => {
-            nodes.insert(path.clone(), None);
-            if let Some(parent) = parent_of(path).and_then(|parent| entry(nodes, tree, &parent)) {
-                parent.pzxid = *pzxid;
-                parent.created_children = *created_children;
+fn put_back(change: Undone, nodes: &mut HashMap<ByteString, Option<ImageNode>>, tree: &Tree) {
+    match change {
+        Undone::Created { path, pzxid, created_children } => {
+            if let Some(parent) = parent_of(&path).and_then(|parent| entry(nodes, tree, &parent)) {
+                parent.pzxid = pzxid;
+                parent.created_children = created_children;
+            }
+            nodes.insert(path, None);
+        }
+        Undone::Deleted { node, pzxid } => {
+            if let Some(parent) = parent_of(&node.path).and_then(|parent| entry(nodes, tree, &parent)) {
+                parent.pzxid = pzxid;
+            }
+            nodes.insert(node.path.clone(), Some(node));
+        }
+        Undone::Data { path, data, version, mzxid, mtime } => {
+            if let Some(node) = entry(nodes, tree, &path) {
+                (node.data, node.version, node.mzxid, node.mtime) = (data, version, mzxid, mtime);
             }
         }
-        Before::Deleted { node, pzxid } => {
-            let (path, node) = &**node;
-            nodes.insert(path.clone(), Some(ImageNode::of(path, node)));
-            if let Some(parent) = parent_of(path).and_then(|parent| entry(nodes, tree, &parent)) {
-                parent.pzxid = *pzxid;
+        Undone::Quietly { path, data } => {
+            if let Some(node) = entry(nodes, tree, &path) {
+                node.data = data;
             }
         }
-        Before::Data { path, data, version, mzxid, mtime } => {
-            if let Some(node) = entry(nodes, tree, path) {
-                node.data.clone_from(data);
-                (node.version, node.mzxid, node.mtime) = (*version, *mzxid, *mtime);
-            }
-        }
-        Before::Quietly { path, data } => {
-            if let Some(node) = entry(nodes, tree, path) {
-                node.data.clone_from(data);
-            }
-        }
-        Before::Acl { path, acl, version } => {
-            if let Some(node) = entry(nodes, tree, path) {
-                (node.acl, node.aversion) = (acl.entries().clone(), *version);
+        Undone::Acl { path, acl, version } => {
+            if let Some(node) = entry(nodes, tree, &path) {
+                (node.acl, node.aversion) = (acl, version);
             }
         }
     }

@@ -30,6 +30,8 @@ pub(super) struct Record {
     pub(super) op: i16,
     pub(super) what: What,
     pub(super) by: By,
+    /// The request of the change has succeeded, and is the next entry: this is the record of both.
+    pub(super) has_request: bool,
 }
 
 impl Record {
@@ -49,6 +51,7 @@ impl Record {
         code: 0,
         what: What::Server,
         by: By::Request,
+        has_request: false,
     };
 
     /// Code of a request whose connection was closed instead of an answer.
@@ -62,6 +65,13 @@ impl Record {
     /// Returns an op code as it is stored. No known one is cut.
     pub(super) fn short(op: OpCode) -> i16 {
         i16::try_from(op.0).unwrap_or(i16::MIN)
+    }
+
+    /// Returns the record of the request if this one is of both.
+    pub(super) fn request(&self) -> Option<Self> {
+        let request =
+            Self { seq: self.seq + 1, extra: 0, code: 0, what: What::Request, has_request: false, ..*self };
+        self.has_request.then_some(request)
     }
 
     pub(super) fn operation(&self) -> OpCode {
@@ -86,6 +96,8 @@ pub(super) enum What {
     Created,
     /// Data set: `extra` is the version.
     DataSet,
+    /// Counts of a quota set, without a transaction of their own: no entry, only a value to put back.
+    SetQuietly,
     /// ACL set: `extra` is its version.
     AclSet,
     /// Node deleted.
@@ -106,6 +118,13 @@ pub(super) enum What {
     Fault,
     /// Act on the whole server: the tail says which.
     Server,
+}
+
+impl What {
+    /// Returns `true` for a change of a node.
+    pub(super) fn is_change(self) -> bool {
+        matches!(self, Self::Created | Self::DataSet | Self::AclSet | Self::Deleted)
+    }
 }
 
 /// Author of a change.

@@ -6,9 +6,6 @@ use crate::core::history::record::Record;
 /// can be: so 32 bits tell its text from later ones.
 pub(super) const MOST: usize = 1 << 21;
 
-/// Bytes of text per record. Most paths are shorter.
-const TEXT: usize = 64;
-
 /// Maximum length of a path that is kept whole.
 pub(super) const LONGEST_PATH: usize = 1_024;
 
@@ -46,10 +43,10 @@ pub(super) struct Ring {
 }
 
 impl Ring {
-    /// Creates a ring for so many records, [`MOST`] at most.
-    pub(super) fn new(room: usize) -> Self {
+    /// Creates a ring for so many records, [`MOST`] at most, with so many bytes of text for each.
+    pub(super) fn new(room: usize, text: usize) -> Self {
         let room = room.clamp(1, MOST);
-        let text_room = room.saturating_mul(TEXT).clamp(SMALLEST, LARGEST).next_power_of_two();
+        let text_room = room.saturating_mul(text).clamp(SMALLEST, LARGEST).next_power_of_two();
         Self {
             records: Vec::new(),
             room,
@@ -61,11 +58,11 @@ impl Ring {
         }
     }
 
-    /// Adds a record with a path: the common case. `record` is made where it stays.
+    /// Adds a record with a path, and short pieces behind it: the common case. `record` is made where it stays.
     #[inline]
-    pub(super) fn push_path(&mut self, path: &[u8], record: impl Fn() -> Record) {
-        if path.len() > LONGEST_PATH || !self.put(path, &[], &record) {
-            self.push(record(), path, &[]);
+    pub(super) fn push_path(&mut self, path: &[u8], behind: [&[u8]; 2], record: impl Fn() -> Record) {
+        if path.len() > LONGEST_PATH || !self.put(path, behind, &record) {
+            self.push(record(), path, &behind.concat());
         }
     }
 
@@ -77,28 +74,37 @@ impl Ring {
         }
         let tail = &tail[..tail.len().min(LONGEST_TAIL)];
         self.make_room(path.len() + tail.len());
-        self.put(path, tail, || record);
+        self.put(path, [tail, &[]], || record);
     }
 
     /// Writes a record and its texts, which are short. Returns `false` if there is no memory for them yet, or it is not
     /// in one piece.
     #[inline]
-    fn put(&mut self, path: &[u8], tail: &[u8], record: impl Fn() -> Record) -> bool {
+    fn put(&mut self, path: &[u8], behind: [&[u8]; 2], record: impl Fn() -> Record) -> bool {
         let at = self.place(self.written);
-        let bytes = path.len() + tail.len();
+        let tail = behind[0].len() + behind[1].len();
+        let bytes = path.len() + tail;
         let (Some(slot), Some(text)) = (self.records.get_mut(self.next), self.texts.get_mut(at..at + bytes))
         else {
             return false;
         };
-        *slot = Record { text: self.written, path: path.len() as u16, tail: tail.len() as u16, ..record() };
+        *slot = Record { text: self.written, path: path.len() as u16, tail: tail as u16, ..record() };
         self.written = self.written.wrapping_add(bytes as u32);
         self.next = if self.next + 1 == self.room { 0 } else { self.next + 1 };
         self.pushed += 1;
         // Last: a call in between would cost as much as the rest.
         let (front, back) = text.split_at_mut(path.len());
         front.copy_from_slice(path);
-        back.copy_from_slice(tail);
+        let (front, back) = back.split_at_mut(behind[0].len());
+        front.copy_from_slice(behind[0]);
+        back.copy_from_slice(behind[1]);
         true
+    }
+
+    /// Returns the latest record.
+    #[inline]
+    pub(super) fn last_mut(&mut self) -> Option<&mut Record> {
+        self.records.get_mut(self.next.checked_sub(1).unwrap_or(self.room - 1))
     }
 
     /// Prepares the memory for the next record and a text of so many bytes.
@@ -194,7 +200,7 @@ mod tests {
             room in 1..20_usize,
             texts in prop::collection::vec((0..1_300_usize, 0..600_usize), 0..200),
         ) {
-            let mut ring = Ring::new(room);
+            let mut ring = Ring::new(room, 64);
             let mut all = Vec::new();
             for (seq, (path, tail)) in (1..).zip(texts) {
                 let letter = b'a' + u8::try_from(seq % 26).unwrap();
@@ -204,7 +210,7 @@ mod tests {
                     ring.push(record, &path, &tail);
                     all.push((seq, [cut(&path), tail[..tail.len().min(LONGEST_TAIL)].to_vec()].concat()));
                 } else {
-                    ring.push_path(&path, || record);
+                    ring.push_path(&path, [&[], &[]], || record);
                     all.push((seq, cut(&path)));
                 }
                 let kept: Vec<_> = ring.since(0).map(|(record, text)| (record.seq, text.to_vec())).collect();
@@ -223,9 +229,12 @@ mod tests {
 
     #[test]
     fn texts_are_kept_when_their_count_of_bytes_wraps_around() {
-        let mut ring = Ring { written: u32::MAX - 10_000, ..Ring::new(100) };
+        let mut ring = Ring { written: u32::MAX - 10_000, ..Ring::new(100, 64) };
         for seq in 1..1_000 {
-            ring.push_path(seq.to_string().repeat(20).as_bytes(), || Record { seq, ..Record::EMPTY });
+            ring.push_path(seq.to_string().repeat(20).as_bytes(), [&[], &[]], || Record {
+                seq,
+                ..Record::EMPTY
+            });
             for (record, text) in ring.since(0) {
                 assert_eq!(text, record.seq.to_string().repeat(20).as_bytes());
             }

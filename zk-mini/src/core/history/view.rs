@@ -8,8 +8,9 @@ use zk_wire::{ByteString, SessionId, Zxid};
 
 use crate::core::Core;
 use crate::core::faults::{Glob, GlobError};
+use crate::core::history::Recorder;
 use crate::core::history::entry::{Entry, EntryKind};
-use crate::core::history::record::Record;
+use crate::core::history::record::{Record, What};
 use crate::core::inspect::WatchKind;
 
 /// Entries of the history at the time of the call, oldest first. The filters narrow it.
@@ -182,9 +183,19 @@ impl Core {
     /// Returns up to `limit` entries from number `seq` on. Entries that are no longer kept are left out.
     #[must_use]
     pub fn entries(&self, seq: u64, limit: usize) -> Vec<Entry> {
-        let (requests, others) = (self.history.requests.since(seq), self.history.others.since(seq));
+        let Recorder { requests, others, .. } = &self.history;
+        // Earlier requests are no longer kept.
+        let oldest =
+            requests.since(0).next().filter(|_| requests.is_cut()).map_or(0, |(record, _)| record.seq);
+        let requests = requests.since(seq).map(|(record, text)| (*record, text));
+        // One earlier: it may be a change whose request is the first entry.
+        let others = others.since(seq.saturating_sub(1)).flat_map(move |(record, text)| {
+            let request = record.request().filter(|request| request.seq > oldest);
+            [Some(*record), request].into_iter().flatten().map(move |record| (record, text))
+        });
+        let others = others.filter(|(record, _)| record.seq >= seq && record.what != What::SetQuietly);
         let merged = Merged { requests: requests.peekable(), others: others.peekable() };
-        merged.take(limit).map(|(record, text)| self.entry(record, text)).collect()
+        merged.take(limit).map(|(record, text)| self.entry(&record, text)).collect()
     }
 
     /// Returns the present moment.
@@ -207,10 +218,10 @@ struct Merged<A: Iterator, B: Iterator> {
 
 impl<'a, A, B> Iterator for Merged<A, B>
 where
-    A: Iterator<Item = (&'a Record, &'a [u8])>,
-    B: Iterator<Item = (&'a Record, &'a [u8])>,
+    A: Iterator<Item = (Record, &'a [u8])>,
+    B: Iterator<Item = (Record, &'a [u8])>,
 {
-    type Item = (&'a Record, &'a [u8]);
+    type Item = (Record, &'a [u8]);
 
     fn next(&mut self) -> Option<Self::Item> {
         match (self.requests.peek(), self.others.peek()) {

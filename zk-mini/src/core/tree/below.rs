@@ -129,7 +129,7 @@ mod tests {
                 tree.delete_all(&leaves, zxid, observers);
             }
             Step::Set(len) => {
-                tree.set_data(path, data(len), Version(1), zxid, time, observers);
+                tree.set_data(&path, data(len), Version(1), zxid, time, observers);
             }
             Step::Restore(len) => tree
                 .restore(path, Node::new(data(len), SharedAcl::new(&acl), NodeKind::Persistent, zxid, time)),

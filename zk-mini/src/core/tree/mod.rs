@@ -191,7 +191,7 @@ impl Tree {
         self.insert(path.clone(), node);
         self.quota_created(&path, data_len, observers);
         if let Some(history) = observers.history() {
-            history.created(path, kind, data_len, pzxid, created_children);
+            history.created(&path, kind, data_len, Before::Created { pzxid, created_children });
         }
         stat
     }
@@ -230,17 +230,15 @@ impl Tree {
         parent.pzxid = parent.pzxid.max(zxid);
         self.digest.add(parent_path, parent);
         // The rest is only for an existing node.
-        let mut deleted = deleted?;
-        let (path, node) = &mut *deleted;
+        let deleted = deleted?;
+        let (path, node) = &*deleted;
         let weight = Weight::of_one(node.data_len());
         parent.below += -weight;
         let parent_path = &path[..parent_path.len()];
         observers.note(EventType::NODE_CHILDREN_CHANGED, path, parent_path, &parent.acl);
         let data_len = node.data_len();
-        // It has no children any more, but may have their memory.
-        node.children = NameSet::default();
         self.quota_deleted(path, data_len, observers);
-        observers.changed(0, || Before::Deleted { node: deleted, pzxid });
+        observers.changed(path, 0, Before::Deleted { node, pzxid });
         Some(weight)
     }
 
@@ -259,35 +257,32 @@ impl Tree {
     /// Sets a node's data.
     pub(crate) fn set_data(
         &mut self,
-        path: ByteString,
+        path: &ByteString,
         data: Option<Bytes>,
         version: Version,
         zxid: Zxid,
         time: UnixMillis,
         observers: &mut Observers<'_>,
     ) -> Stat {
-        let Some(node) = self.nodes.get_mut(&path) else { return Stat::default() };
+        let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
         let (old, new) = (node.data_len(), data.as_ref().map_or(0, Bytes::len));
         self.data_bytes = self.data_bytes - old + new;
-        self.digest.remove(&path, node);
+        self.digest.remove(path, node);
         let data = node.set_data(data);
-        let before = (node.version, node.mzxid, node.mtime);
+        let data = data.as_ref();
+        let before = Before::Data { data, version: node.version, mzxid: node.mzxid, mtime: node.mtime };
         node.version = version;
         node.mzxid = zxid;
         node.mtime = time;
-        self.digest.add(&path, node);
-        observers.note(EventType::NODE_DATA_CHANGED, &path, &path, &node.acl);
+        self.digest.add(path, node);
+        observers.note(EventType::NODE_DATA_CHANGED, path, path, &node.acl);
         let stat = node.stat();
         if old != new {
-            self.weigh_above(&path, Weight::of_change(old, new));
+            self.weigh_above(path, Weight::of_change(old, new));
         }
-        let counted = (old != new && !self.quotas.is_empty()).then(|| path.clone());
-        observers.changed(version.0, || {
-            let (version, mzxid, mtime) = before;
-            Before::Data { path, data, version, mzxid, mtime }
-        });
-        if let Some(path) = counted {
-            self.quota_changed(&path, signed(new) - signed(old), 0, observers);
+        observers.changed(path, version.0, before);
+        if old != new {
+            self.quota_changed(path, signed(new) - signed(old), 0, observers);
         }
         stat
     }
@@ -324,7 +319,7 @@ impl Tree {
         let (old, new) = (node.data_len(), data.len());
         self.data_bytes = self.data_bytes - old + new;
         let data = node.set_data(Some(data));
-        observers.changed(0, || Before::Quietly { path: path.into(), data });
+        observers.changed(path, 0, Before::Quietly { data: data.as_ref() });
         if old != new {
             self.weigh_above(path, Weight::of_change(old, new));
         }
@@ -343,7 +338,7 @@ impl Tree {
         let acl = std::mem::replace(&mut node.acl, self.acls.share(acl));
         let before = std::mem::replace(&mut node.aversion, version);
         self.digest.add(path, node);
-        observers.changed(version.0, || Before::Acl { path: path.clone(), acl, version: before });
+        observers.changed(path, version.0, Before::Acl { acl: &acl, version: before });
         node.stat()
     }
 
