@@ -134,7 +134,7 @@ impl Shared {
 
     /// Notes the number of rounds through all servers that have failed in a row.
     pub(crate) fn note_failed_rounds(&self, rounds: u32) {
-        self.failed_rounds.send_if_modified(|noted| std::mem::replace(noted, rounds) != rounds);
+        self.failed_rounds.send_replace(rounds);
     }
 
     /// Waits until this number of rounds has failed in a row.

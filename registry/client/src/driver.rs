@@ -51,6 +51,8 @@ pub(crate) struct Driver {
     calls: HashMap<CallId, Caller>,
     watches: HashMap<CallId, Notify>,
     closers: Vec<oneshot::Sender<CloseResult>>,
+    /// Number that was noted last.
+    failed_rounds: u32,
     ended: bool,
 }
 
@@ -87,6 +89,7 @@ impl Driver {
             calls: HashMap::new(),
             watches: HashMap::new(),
             closers: Vec::new(),
+            failed_rounds: 0,
             ended: false,
         };
         (driver, sender, shared)
@@ -96,33 +99,35 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         let mut handles_left = true;
-        self.handle(Input::Timeout);
+        self.handle(self.clock.now(), Input::Timeout);
         while !self.ended {
             let deadline = self.session.poll_deadline();
             // Bytes that have arrived come before the clock: a busy task must not count the server as silent.
             tokio::select! {
                 biased;
-                read = read(&mut self.link) => self.handle_read(read),
-                event = self.attempts.next() => self.handle_attempt(event),
+                read = read(&mut self.link) => self.handle_read(self.clock.now(), read),
+                event = self.attempts.next() => self.handle_attempt(self.clock.now(), event),
                 count = self.commands.recv_many(&mut batch, BATCH), if handles_left => {
+                    // Once for all of them: reading the clock takes a while.
+                    let now = self.clock.now();
                     if count == 0 {
                         handles_left = false;
-                        self.handle(Input::Close { deadline: self.clock.now() + self.session_timeout });
+                        self.handle(now, Input::Close { deadline: now + self.session_timeout });
                     }
-                    batch.drain(..).for_each(|command| self.handle_command(command));
+                    batch.drain(..).for_each(|command| self.handle_command(now, command));
                 }
-                () = self.clock.sleep_until(deadline) => self.handle(Input::Timeout),
+                () = self.clock.sleep_until(deadline) => self.handle(self.clock.now(), Input::Timeout),
             }
         }
     }
 
-    fn handle_attempt(&mut self, event: AttemptEvent) {
+    fn handle_attempt(&mut self, now: Millis, event: AttemptEvent) {
         match event {
             AttemptEvent::LookedUp(Target { server, .. }, Ok(addresses)) if !addresses.is_empty() => {
                 self.shared.forget_others(server, &addresses);
                 let count = addresses.len();
                 self.addresses[server] = addresses;
-                self.handle(Input::LookedUp(count));
+                self.handle(now, Input::LookedUp(count));
             }
             AttemptEvent::LookedUp(target, failed) => {
                 self.blame(
@@ -132,23 +137,23 @@ impl Driver {
                         Err(error) => error.to_string(),
                     },
                 );
-                self.handle(Input::LookedUp(0));
+                self.handle(now, Input::LookedUp(0));
             }
             AttemptEvent::Opened(_, target, Ok(stream)) => {
                 (self.attempts, self.target) = (Attempts::default(), target);
                 self.link = Some(Link::new(stream));
-                self.handle(Input::Connected);
+                self.handle(now, Input::Connected);
             }
-            AttemptEvent::ReadWrite(server) => self.handle(Input::ReadWrite { server }),
+            AttemptEvent::ReadWrite(server) => self.handle(now, Input::ReadWrite { server }),
             AttemptEvent::Opened(attempt, target, Err(error)) => {
                 self.blame(&target, error.to_string());
-                self.handle(Input::NotConnected(attempt));
+                self.handle(now, Input::NotConnected(attempt));
             }
         }
     }
 
-    fn handle_read(&mut self, read: io::Result<()>) {
-        let Err(error) = read else { return self.handle_frames() };
+    fn handle_read(&mut self, now: Millis, read: io::Result<()>) {
+        let Err(error) = read else { return self.handle_frames(now) };
         let cause = match error.kind() {
             io::ErrorKind::UnexpectedEof => "the server ended the connection".to_owned(),
             _ => error.to_string(),
@@ -156,52 +161,56 @@ impl Driver {
         // An error of TLS has its own words.
         let is_silent = self.session.is_handshaking() && error.kind() != io::ErrorKind::InvalidData;
         let hint = if is_silent { TURNED_AWAY } else { "" };
-        self.lose_link(cause + hint);
+        self.lose_link(now, cause + hint);
     }
 
     /// Handles all complete frames, as long as the core keeps the link.
-    fn handle_frames(&mut self) {
+    fn handle_frames(&mut self, now: Millis) {
         while let Some(link) = &mut self.link {
             match link.next_frame() {
-                Ok(Some(body)) => self.handle(Input::Frame(body)),
+                Ok(Some(body)) => self.handle(now, Input::Frame(body)),
                 Ok(None) => return,
-                Err(error) => self.lose_link(error.to_string()),
+                Err(error) => self.lose_link(now, error.to_string()),
             }
         }
     }
 
-    fn lose_link(&mut self, cause: String) {
+    fn lose_link(&mut self, now: Millis, cause: String) {
         self.link = None;
         self.blame(&self.target, cause);
-        self.handle(Input::Lost);
+        self.handle(now, Input::Lost);
     }
 
-    fn handle_command(&mut self, command: Command) {
+    fn handle_command(&mut self, now: Millis, command: Command) {
         match command {
             Command::Call { id, request, wait, reply, notify } => {
                 self.calls.insert(id, Caller { reply, notify });
-                let deadline = self.clock.now() + Millis::from(wait);
-                self.handle(Input::Call { id, request, deadline });
+                let deadline = now + Millis::from(wait);
+                self.handle(now, Input::Call { id, request, deadline });
             }
             Command::Forget(id) => {
                 self.calls.remove(&id);
                 self.watches.remove(&id);
-                self.handle(Input::Forget(id));
+                self.handle(now, Input::Forget(id));
             }
             Command::Close { within, done } => {
                 self.closers.push(done);
                 // One more, because the clock rounds down and the attempt must not end early.
-                self.handle(Input::Close { deadline: self.clock.now() + Millis::from(within) + Millis(1) });
+                self.handle(now, Input::Close { deadline: now + Millis::from(within) + Millis(1) });
             }
         }
     }
 
-    fn handle(&mut self, input: Input) {
-        self.session.handle(self.clock.now(), input);
+    fn handle(&mut self, now: Millis, input: Input) {
+        self.session.handle(now, input);
         while let Some(output) = self.session.poll_output() {
             self.perform(output);
         }
-        self.shared.note_failed_rounds(self.session.failed_rounds());
+        let failed_rounds = self.session.failed_rounds();
+        // Whoever waits for them is told behind a lock.
+        if std::mem::replace(&mut self.failed_rounds, failed_rounds) != failed_rounds {
+            self.shared.note_failed_rounds(failed_rounds);
+        }
     }
 
     fn perform(&mut self, output: Output) {
