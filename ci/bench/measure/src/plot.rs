@@ -31,7 +31,7 @@ pub struct Plot<'a> {
 /// One panel of a plot.
 #[derive(Debug)]
 pub struct Panel {
-    /// What its values have in common.
+    /// Title: the conditions of its values.
     pub title: String,
     /// A value for each row and server; absent where nothing was measured.
     pub values: Vec<Vec<Option<f64>>>,
