@@ -73,9 +73,8 @@ fn apply_to_node(
 ) -> Applied {
     match change {
         Change::Create(new) => {
-            let path = new.path.clone();
-            observers.wrote(&path, new.data.as_ref().map_or(0, Bytes::len));
-            let stat = tree.create(new, zxid, time, observers);
+            observers.wrote(&new.path, new.data.as_ref().map_or(0, Bytes::len));
+            let (path, stat) = tree.create(new, zxid, time, observers);
             Applied::Created { path, stat }
         }
         Change::Delete { path } => {

@@ -71,6 +71,11 @@ impl<'a> Observers<'a> {
         Self(None)
     }
 
+    /// Returns `true` if nothing observes the transaction: it is replayed.
+    pub(crate) fn are_none(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Records the number of bytes written at `path`.
     pub(crate) fn wrote(&mut self, path: &str, len: usize) {
         if let Some(Watching { namespaces, .. }) = &mut self.0 {

@@ -159,7 +159,8 @@ impl Core {
     /// transaction can have any of them.
     fn delete_some(&mut self, now: Now, id: SessionId, room: &mut usize) -> bool {
         let mut size = MultiSize::new();
-        let paths: Vec<ByteString> = self.tree.ephemerals_with_prefix(id, "").take(*room).cloned().collect();
+        let paths: Vec<ByteString> =
+            self.tree.ephemerals_with_prefix(id, "").take(*room).map(ByteString::from).collect();
         let audited = if self.config.audit { paths.clone() } else { Vec::new() };
         let deletes = paths.into_iter().map(|path| Change::Delete { path });
         let deletes: Vec<_> = deletes.take_while(|change| size.add(change, &self.config)).collect();

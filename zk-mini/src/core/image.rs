@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use zk_wire::{Acl, ByteString, Millis, SessionId, UnixMillis, Version, Zxid, path};
+use zk_wire::{Acl, ByteString, Millis, SessionId, UnixMillis, Version, Zxid};
 
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::events::Observers;
@@ -30,7 +30,15 @@ pub struct Image {
 pub struct ImageWalk {
     image: Image,
     /// Nodes whose children are being visited, each with the last visited child.
-    open: Vec<(ByteString, Option<ByteString>)>,
+    open: Vec<(String, Option<String>)>,
+}
+
+/// Paths of the nodes of a step, one behind the other: all share one allocation.
+#[derive(Debug, Default)]
+struct StepPaths {
+    text: String,
+    /// End of each path.
+    ends: Vec<usize>,
 }
 
 /// Node of an [`Image`].
@@ -78,10 +86,19 @@ impl Core {
         let mut core = Self::new(config);
         core.last_zxid = image.last_zxid;
         core.history.forget_past(image.last_zxid);
+        core.tree.reserve(image.nodes.len());
+        // Nodes that come one after the other usually have the same list.
+        let mut latest: Option<(Arc<[Acl]>, SharedAcl)> = None;
         for node in image.nodes {
-            let (path, node) = node.into_node();
+            let acl = match &latest {
+                Some((list, acl)) if Arc::ptr_eq(list, &node.acl) => acl.clone(),
+                _ => core.tree.share(&node.acl),
+            };
+            latest = Some((Arc::clone(&node.acl), acl.clone()));
+            let (path, node) = node.into_node(acl);
             core.tree.restore(path, node);
         }
+        core.tree.weigh_all();
         for (id, timeout) in image.sessions {
             core.sessions.create(id, timeout, now.mono);
         }
@@ -119,7 +136,7 @@ impl Core {
     /// Returns a node whose ACL is still unknown after the replay. Such a state must not be served.
     #[must_use]
     pub fn without_acl(&self) -> Option<ByteString> {
-        self.tree.without_acl().cloned()
+        self.tree.without_acl().map(ByteString::from)
     }
 }
 
@@ -142,35 +159,49 @@ impl ImageWalk {
         if core.unlisted > self.image.last_zxid {
             *self = Self::new(core);
         }
-        if self.image.nodes.is_empty() {
-            self.take(core, "/");
+        let taken = self.image.nodes.len();
+        let mut paths = StepPaths::default();
+        if taken == 0 {
+            paths.text.push('/');
+            self.take(core, 0, &mut paths);
         }
         for _ in 0..count {
-            let Some((path, last)) = self.open.last_mut() else { return true };
+            let Some((path, last)) = self.open.last_mut() else { break };
             // Children that came before `last` in the meantime, and nodes that went with their parent, are in later
             // transactions.
             let parent = core.tree.get(path);
-            let Some(name) = parent.and_then(|parent| parent.children.after(last.as_deref())) else {
+            let Some(name) = parent.and_then(|parent| parent.children().after(last.as_deref())) else {
                 self.open.pop();
                 continue;
             };
-            *last = Some(name.clone());
+            let last = last.get_or_insert_default();
+            last.clear();
+            last.push_str(name);
+            let start = paths.text.len();
+            paths.text.extend([if path == "/" { "" } else { path }, "/", name]);
             // The child may be in the tree without being in the image, see `take`.
-            let child = path::join(path, name);
-            self.take(core, &child);
+            self.take(core, start, &mut paths);
+        }
+        let (text, mut start) = (ByteString::from(paths.text), 0);
+        for (node, end) in self.image.nodes[taken..].iter_mut().zip(paths.ends) {
+            node.path = text.slice_ref(&text[start..end]);
+            start = end;
         }
         self.open.is_empty()
     }
 
-    fn take(&mut self, core: &Core, path: &str) {
-        let Some((path, node)) = core.tree.entry(path) else { return };
+    /// Takes the node whose path begins at `start`. It gets its path at the end of the step.
+    fn take(&mut self, core: &Core, start: usize, paths: &mut StepPaths) {
+        let path = &paths.text[start..];
         // A node created since then is in a later transaction. Apache ZooKeeper would not count it as a child again.
-        if node.czxid > self.image.last_zxid {
+        let Some(node) = core.tree.node(path).filter(|node| node.czxid <= self.image.last_zxid) else {
+            paths.text.truncate(start);
             return;
-        }
-        self.image.nodes.push(ImageNode::of(path, node));
-        if !node.children.is_empty() {
-            self.open.push((path.clone(), None));
+        };
+        paths.ends.push(paths.text.len());
+        self.image.nodes.push(ImageNode::of(ByteString::new(), node));
+        if !node.children().is_empty() {
+            self.open.push((path.to_owned(), None));
         }
     }
 
@@ -183,31 +214,31 @@ impl ImageWalk {
 }
 
 impl ImageNode {
-    pub(crate) fn of(path: &ByteString, node: &Node) -> Self {
+    pub(crate) fn of(path: ByteString, node: &Node) -> Self {
         Self {
-            path: path.clone(),
+            path,
             data: node.data.clone(),
             acl: Arc::clone(node.acl.entries()),
-            kind: node.kind,
+            kind: node.kind(),
             czxid: node.czxid,
             mzxid: node.mzxid,
-            pzxid: node.pzxid,
+            pzxid: node.pzxid(),
             ctime: node.ctime,
             mtime: node.mtime,
             version: node.version,
             aversion: node.aversion,
-            created_children: node.created_children,
+            created_children: node.created_children(),
         }
     }
 
-    pub(crate) fn into_node(self) -> (ByteString, Node) {
-        let mut node = Node::new(self.data, SharedAcl::new(&self.acl), self.kind, self.czxid, self.ctime);
+    /// Returns the path and the node, which gets its list in the form that nodes share.
+    pub(crate) fn into_node(self, acl: SharedAcl) -> (ByteString, Node) {
+        let mut node = Node::new(self.data, acl, self.kind, self.czxid, self.ctime);
         node.mzxid = self.mzxid;
-        node.pzxid = self.pzxid;
         node.mtime = self.mtime;
         node.version = self.version;
         node.aversion = self.aversion;
-        node.created_children = self.created_children;
+        node.set_history_of_children(self.created_children, self.pzxid);
         (self.path, node)
     }
 }

@@ -108,7 +108,7 @@ impl Core {
     /// Returns the names of a node's children, sorted.
     #[must_use]
     pub fn children(&self, path: &str) -> Option<Vec<ByteString>> {
-        self.tree.get(path).map(|node| node.children.iter().cloned().collect())
+        self.tree.get(path).map(|node| node.children().iter().map(ByteString::from).collect())
     }
 
     /// Returns the number of nodes below a node, from a stored count.

@@ -330,9 +330,10 @@ impl Core {
             return;
         }
         let zxid = txn.zxid;
-        self.results.clear();
         let Self { tree, sessions, results, changes, .. } = self;
         apply(tree, sessions, txn, now.mono, &mut Observers::none(), results, changes);
+        // Now, because a path in them may keep the whole log in memory.
+        self.results.clear();
         self.last_zxid = zxid;
         self.history.forget_past(zxid);
     }

@@ -51,7 +51,7 @@ impl Core {
             // Before the deletion, so that a check never visits a path twice.
             self.reaper.last = Some(path.clone());
             let due = self.tree.get(&path).filter(|node| due(node).is_some_and(|due| due <= now.wall));
-            if let Some(kind) = due.map(|node| node.kind) {
+            if let Some(kind) = due.map(Node::kind) {
                 let is_container = kind == NodeKind::Container;
                 let cause = if is_container { Cause::Container } else { Cause::TimeToLive };
                 self.commit(now, SessionId::NONE, Xid(0), cause, Change::Delete { path });
@@ -123,9 +123,9 @@ impl Core {
 
 /// Returns the wall-clock time from which on a node is to be deleted. A container is due only after it has had a child.
 fn due(node: &Node) -> Option<UnixMillis> {
-    match node.kind {
-        _ if !node.children.is_empty() => None,
-        NodeKind::Container => (node.created_children > 0).then_some(UnixMillis(i64::MIN)),
+    match node.kind() {
+        _ if !node.children().is_empty() => None,
+        NodeKind::Container => (node.created_children() > 0).then_some(UnixMillis(i64::MIN)),
         NodeKind::Ttl(ttl) => {
             let last = node.mtime.0.saturating_add(i64::try_from(ttl.0).unwrap_or(i64::MAX));
             // A node lives longer than its time to live.

@@ -8,6 +8,7 @@ use zk_wire::path::{self, PathError};
 use zk_wire::{Acl, ByteString, Stat, Zxid};
 
 use crate::core::Core;
+use crate::core::access::shared_acl::SharedAcl;
 use crate::core::history::{ChangedNodes, NotKept};
 use crate::core::image::ImageNode;
 use crate::core::txn::NodeKind;
@@ -135,7 +136,7 @@ impl Then {
         let mut moved: HashMap<ByteString, Vec<_>> = HashMap::new();
         for (path, before) in &changed {
             let was = before.is_some();
-            if let Some((parent, _)) = path::split(path).filter(|_| was != core.tree.entry(path).is_some()) {
+            if let Some((parent, _)) = path::split(path).filter(|_| was != core.tree.node(path).is_some()) {
                 let parent = path.slice_ref(&path[..parent.len()]);
                 moved.entry(parent).or_default().push((path.clone(), was));
             }
@@ -184,11 +185,11 @@ impl View<'_> {
 
     fn node(&self, path: &ByteString, depth: usize) -> Option<SubtreeNode> {
         let watches = self.core.watches.count_at(path);
-        let present = self.core.tree.entry(path);
-        let num_children = present.map_or(0, |(_, node)| node.stat().num_children);
+        let present = self.core.tree.node(path);
+        let num_children = present.map_or(0, |node| node.stat().num_children);
         let changed = self.then.as_ref().and_then(|then| Some((then, then.changed.get(path)?)));
         let Some((then, before)) = changed else {
-            let (path, node) = present?;
+            let node = present?;
             let (data, acl) = (node.data.clone(), Arc::clone(node.acl.entries()));
             let stat = node.stat();
             return Some(SubtreeNode {
@@ -196,7 +197,7 @@ impl View<'_> {
                 depth,
                 data,
                 acl,
-                kind: node.kind,
+                kind: node.kind(),
                 stat,
                 watches,
             });
@@ -205,15 +206,15 @@ impl View<'_> {
         let change = |moved: &(ByteString, bool)| if moved.1 { 1 } else { -1 };
         let num_children = num_children + then.moved(path).iter().map(change).sum::<i32>();
         let acl = Arc::clone(&before.acl);
-        let (path, node) = before.into_node();
-        let stat = node.stat_with(num_children);
-        Some(SubtreeNode { path, depth, data: node.data, acl, kind: node.kind, stat, watches })
+        let (path, node) = before.into_node(SharedAcl::new(&acl));
+        let (stat, kind) = (node.stat_with(num_children), node.kind());
+        Some(SubtreeNode { path, depth, data: node.data, acl, kind, stat, watches })
     }
 
     /// Returns the paths of a node's children, sorted.
     fn children(&self, path: &str) -> Vec<ByteString> {
         let moved = self.then.as_ref().map_or(&[][..], |then| then.moved(path));
-        let names = self.core.tree.get(path).into_iter().flat_map(|node| node.children.iter());
+        let names = self.core.tree.get(path).into_iter().flat_map(|node| node.children().iter());
         let mut children: Vec<_> = names.map(|name| ByteString::from(path::join(path, name))).collect();
         if !moved.is_empty() {
             let new: HashSet<_> = moved.iter().filter(|(_, was)| !was).map(|(path, _)| path).collect();

@@ -18,8 +18,8 @@ use crate::storage::{Snapshots, StorageError, Store};
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Writes the journal until the server has stopped and everything is written.
-pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
-    let mut snapshot = SnapshotProgress::None;
+pub(crate) async fn keep(engine: Arc<Engine>, store: Store) {
+    let Some((mut store, mut snapshot)) = begin_snapshot(&engine, store).await else { return };
     loop {
         let (batch, losing, stopped) = engine.turn(|state, _| {
             (state.journal.as_mut().and_then(Journal::take), state.losing.take(), state.stopped)
@@ -67,20 +67,28 @@ pub(crate) async fn keep(engine: Arc<Engine>, mut store: Store) {
         // Answered clients may send more writes: they join the next batch.
         tokio::task::yield_now().await;
         snapshot = snapshot.go_on(&engine, &store);
-        if let SnapshotProgress::None = snapshot
-            && store.wants_snapshot()
-        {
-            let Some((kept, ended)) = with(&engine, store, Store::roll).await else { return };
-            store = kept;
-            match ended {
-                Ok(()) => {
-                    snapshot = SnapshotProgress::Walking(engine.look(|state| ImageWalk::new(&state.core)));
-                }
-                Err(error) => log!(ERROR, %error, "no snapshot: the log cannot be ended"),
-            }
+        if let SnapshotProgress::None = snapshot {
+            let Some(begun) = begin_snapshot(&engine, store).await else { return };
+            (store, snapshot) = begun;
         }
     }
     snapshot.end().await;
+}
+
+/// Ends the log and begins a snapshot, if it is time for one. `None` as for [`with`].
+async fn begin_snapshot(engine: &Engine, store: Store) -> Option<(Store, SnapshotProgress)> {
+    if !store.wants_snapshot() {
+        return Some((store, SnapshotProgress::None));
+    }
+    let (store, ended) = with(engine, store, Store::roll).await?;
+    let snapshot = match ended {
+        Ok(()) => SnapshotProgress::Walking(engine.look(|state| ImageWalk::new(&state.core))),
+        Err(error) => {
+            log!(ERROR, %error, "no snapshot: the log cannot be ended");
+            SnapshotProgress::None
+        }
+    };
+    Some((store, snapshot))
 }
 
 /// Calls `work` on a thread that may block. `None` if the runtime has ended, or the store is lost by a panic: then

@@ -289,10 +289,15 @@ impl Recovery {
         Ok(())
     }
 
-    /// Returns true if a start should write a snapshot. Apache ZooKeeper needs one to start from, the next start has
-    /// less to read, and nodes that were deleted here are still in the logs.
+    /// Returns true if a start has to write a snapshot. Apache ZooKeeper needs one to start from, and nodes that were
+    /// deleted here are still in the logs, and would be back after the next start.
+    pub(super) fn needs_snapshot(&self) -> bool {
+        self.snapshot.is_none() || self.ended_nodes
+    }
+
+    /// Returns true if a snapshot gives the next start less to read.
     pub(super) fn wants_snapshot(&self) -> bool {
-        self.replayed > 0 || self.snapshot.is_none() || self.ended_nodes
+        self.needs_snapshot() || self.replayed > 0
     }
 
     /// Syncs the files that were read: their writer may have died, or not waited for the disk, and the served state

@@ -19,6 +19,9 @@ use super::snapshots::Snapshots;
 use super::tail::MAX_UNSYNCED;
 use crate::core::{Compat, Config, Core, Image, Now, Txn};
 
+/// Number of nodes above which a start does not wait for a snapshot that only the next start profits from.
+const MANY: usize = 10_000;
+
 /// A data directory that is being written, by one owner at a time.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -58,7 +61,7 @@ impl Store {
         recovery.make_durable(&files)?;
         recovery.cut_tail(&files)?;
         owner::note_logs(&files, &locks)?;
-        let store = Self {
+        let mut store = Self {
             snapshots: Snapshots {
                 files: Arc::new(files),
                 retain,
@@ -76,14 +79,16 @@ impl Store {
             pre_alloc_size,
             _locks: locks,
         };
-        if recovery.wants_snapshot()
-            && let Err(error) = store.snapshots.write(&recovery.core.image())
-        {
-            // The nodes that were deleted are still in the logs, and would be back after the next start.
-            if recovery.snapshot.is_none() || recovery.ended_nodes {
-                return Err(error);
+        if recovery.wants_snapshot() {
+            if !recovery.needs_snapshot() && recovery.core.node_count() > MANY {
+                // Clients do not wait for it: it is taken while they are served.
+                store.since_snapshot = snap_count;
+            } else if let Err(error) = store.snapshots.write(&recovery.core.image()) {
+                if recovery.needs_snapshot() {
+                    return Err(error);
+                }
+                log!(ERROR, %error, "no snapshot: the logs are kept");
             }
-            log!(ERROR, %error, "no snapshot: the logs are kept");
         }
         let last = store.last;
         log!(INFO,

@@ -135,13 +135,19 @@ fn decode_change(op: OpCode, session: SessionId, input: &mut Bytes) -> Result<Ch
         OpCode::CREATE | OpCode::CREATE2 => {
             let CreateTxn { path, data, acl, ephemeral, parent_cversion } = Decode::decode(input, WHAT)?;
             let kind = if ephemeral { NodeKind::Ephemeral(session) } else { NodeKind::Persistent };
-            Change::Create(CreateNode { path, data, acl: list(acl), kind, parent_cversion })
+            Change::Create(CreateNode {
+                path,
+                data: own(data.as_ref()),
+                acl: list(acl),
+                kind,
+                parent_cversion,
+            })
         }
         OpCode::CREATE_CONTAINER => {
             let CreateContainerTxn { path, data, acl, parent_cversion } = Decode::decode(input, WHAT)?;
             Change::Create(CreateNode {
                 path,
-                data,
+                data: own(data.as_ref()),
                 acl: list(acl),
                 kind: NodeKind::Container,
                 parent_cversion,
@@ -150,7 +156,13 @@ fn decode_change(op: OpCode, session: SessionId, input: &mut Bytes) -> Result<Ch
         OpCode::CREATE_TTL => {
             let CreateTtlTxn { path, data, acl, parent_cversion, ttl } = Decode::decode(input, WHAT)?;
             let kind = NodeKind::Ttl(millis(ttl));
-            Change::Create(CreateNode { path, data, acl: list(acl), kind, parent_cversion })
+            Change::Create(CreateNode {
+                path,
+                data: own(data.as_ref()),
+                acl: list(acl),
+                kind,
+                parent_cversion,
+            })
         }
         OpCode::DELETE | OpCode::DELETE_CONTAINER => {
             let DeleteTxn { path } = Decode::decode(input, WHAT)?;
@@ -158,7 +170,7 @@ fn decode_change(op: OpCode, session: SessionId, input: &mut Bytes) -> Result<Ch
         }
         OpCode::SET_DATA | OpCode::RECONFIG => {
             let SetDataTxn { path, data, version } = Decode::decode(input, WHAT)?;
-            Change::SetData { path, data, version }
+            Change::SetData { path, data: own(data.as_ref()), version }
         }
         OpCode::SET_ACL => {
             let SetAclTxn { path, acl, version } = Decode::decode(input, WHAT)?;
@@ -186,6 +198,11 @@ fn decode_change(op: OpCode, session: SessionId, input: &mut Bytes) -> Result<Ch
         }
         op => return Err(DecodeError::UnexpectedType { what: WHAT, op: op.0 }),
     })
+}
+
+/// Copies data, so that a node does not keep the whole record alive.
+fn own(data: Option<&Bytes>) -> Option<Bytes> {
+    data.map(|data| Bytes::copy_from_slice(data))
 }
 
 fn list(acl: Vec<Acl>) -> Arc<[Acl]> {

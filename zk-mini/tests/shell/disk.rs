@@ -11,7 +11,7 @@ use zk_mini::core::{Config, Core};
 use zk_mini::storage::{SimulatedDisk, StorageError, SyncMode};
 
 use crate::raw::{
-    CREATE, GET_DATA, PATIENCE, Raw, Reply, SET_DATA, create, frame, get_data, request, set_data,
+    CREATE, GET_DATA, PATIENCE, Raw, Reply, SET_DATA, create, eventually, frame, get_data, request, set_data,
 };
 
 const NOT_READ_ONLY: i32 = -119;
@@ -293,6 +293,38 @@ async fn a_server_starts_and_serves_on_a_full_disk_and_leaves_nothing_on_it() {
     let files = ["/data/version-2/log.1", "/data/version-2/snapshot.0"].map(PathBuf::from);
     assert_eq!(disk.files(), files, "no snapshot");
     zk.stop().await;
+}
+
+/// Returns the number of whole snapshots.
+fn snapshots(disk: &SimulatedDisk) -> usize {
+    let is_snapshot = |file: &PathBuf| {
+        file.file_stem().is_some_and(|stem| stem == "snapshot") && !file.ends_with("snapshot.unfinished")
+    };
+    disk.files().iter().filter(|file| is_snapshot(file)).count()
+}
+
+#[tokio::test]
+async fn a_large_tree_is_served_before_there_is_a_snapshot_for_the_next_start() {
+    const BATCH: i32 = 100;
+    let disk = SimulatedDisk::new(1);
+    let zk = start(&disk).await;
+    let mut raw = Raw::with_session(&zk, 10_000).await;
+    for first in (0..10_000).step_by(100) {
+        for number in first..first + BATCH {
+            raw.send(&request(number, CREATE, &create(&format!("/{number}"), 0))).await;
+        }
+        for _ in 0..BATCH {
+            assert_eq!(raw.reply().await.err, 0);
+        }
+    }
+    zk.stop().await;
+    let before = snapshots(&disk);
+    let zk = start(&disk).await;
+    assert_eq!(snapshots(&disk), before, "no client waits for it");
+    eventually("a snapshot", || snapshots(&disk) > before).await;
+    zk.stop().await;
+    let recovery = disk.recover(Path::new("/data"), None, Config::default()).unwrap();
+    assert_eq!((recovery.core.node_count(), recovery.replayed), (10_004, 0));
 }
 
 #[tokio::test(start_paused = true)]

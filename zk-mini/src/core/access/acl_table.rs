@@ -47,7 +47,8 @@ impl AclTable {
             None => {
                 // Only a new list can make the table grow.
                 self.sweep();
-                let shared = SharedAcl::new(acl);
+                // Copied, because the list of a replayed transaction is a part of its log.
+                let shared = SharedAcl::new(&acl.iter().map(copied).collect());
                 self.lists.insert(shared.clone());
                 self.weight += acl.len() + 1;
                 shared
@@ -66,6 +67,10 @@ impl AclTable {
             self.sweep_at = 2 * self.weight + UNUSED;
         }
     }
+}
+
+fn copied(entry: &Acl) -> Acl {
+    Acl { perms: entry.perms, scheme: (&*entry.scheme).into(), id: (&*entry.id).into() }
 }
 
 #[cfg(test)]

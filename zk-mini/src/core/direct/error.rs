@@ -123,7 +123,7 @@ impl Core {
         match (code, node, expected) {
             (ErrorCode::NO_NODE, ..) => WriteError::NoNode { path },
             (ErrorCode::NOT_EMPTY, Some(node), _) => {
-                WriteError::NotEmpty { path, children: node.children.len() }
+                WriteError::NotEmpty { path, children: node.children().len() }
             }
             (ErrorCode::BAD_VERSION, Some(node), Expected::Exactly(expected)) => {
                 WriteError::BadVersion { path, expected, present: node.version }

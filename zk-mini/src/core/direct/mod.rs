@@ -218,10 +218,10 @@ impl Core {
     fn with_descendants(&self, path: &str) -> Vec<ByteString> {
         let (mut found, mut open) = (Vec::new(), vec![path.to_owned()]);
         while let Some(path) = open.pop() {
-            let Some((own, node)) = self.tree.entry(&path) else { continue };
-            open.extend(node.children.iter().map(|name| path::join(own, name)));
-            if !SYSTEM_NODES.contains(&&**own) {
-                found.push(own.clone());
+            let Some(node) = self.tree.node(&path) else { continue };
+            open.extend(node.children().iter().map(|name| path::join(&path, name)));
+            if !SYSTEM_NODES.contains(&&*path) {
+                found.push(path.into());
             }
         }
         found

@@ -9,6 +9,7 @@ use foldhash::{HashMap, HashMapExt};
 use zk_wire::{Acl, ByteString, Stat, Zxid, path};
 
 use crate::core::Core;
+use crate::core::access::shared_acl::SharedAcl;
 use crate::core::history::undo::Undone;
 use crate::core::image::{Image, ImageNode};
 use crate::core::tree::Tree;
@@ -181,9 +182,10 @@ impl Past {
 
 impl PastNode {
     fn new(image: ImageNode, num_children: i32) -> (ByteString, Self) {
-        let (acl, (path, node)) = (Arc::clone(&image.acl), image.into_node());
-        let stat = node.stat_with(num_children);
-        (path, Self { data: node.data, acl, kind: node.kind, stat })
+        let acl = Arc::clone(&image.acl);
+        let (path, node) = image.into_node(SharedAcl::new(&acl));
+        let (stat, kind) = (node.stat_with(num_children), node.kind());
+        (path, Self { data: node.data, acl, kind, stat })
     }
 }
 
@@ -232,6 +234,6 @@ fn entry<'a>(
     tree: &Tree,
     path: &ByteString,
 ) -> Option<&'a mut ImageNode> {
-    let present = || tree.entry(path).map(|(path, node)| ImageNode::of(path, node));
+    let present = || tree.node(path).map(|node| ImageNode::of(path.clone(), node));
     nodes.entry(path.clone()).or_insert_with(present).as_mut()
 }

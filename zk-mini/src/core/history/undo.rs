@@ -113,14 +113,14 @@ impl Undo {
             }
             Before::Deleted { node, pzxid } => {
                 self.keep_acl(seq, zxid, &node.acl);
-                for number in [pzxid.0, node.kind.owner(), node.czxid.0, node.mzxid.0, node.pzxid.0] {
+                for number in [pzxid.0, node.owner(), node.czxid.0, node.mzxid.0, node.pzxid().0] {
                     out.put_i64(number);
                 }
                 out.put_i64(node.ctime.0);
                 out.put_i64(node.mtime.0);
                 out.put_i32(node.version.0);
                 out.put_i32(node.aversion.0);
-                out.put_i32(node.created_children);
+                out.put_i32(node.created_children());
             }
             Before::Data { version, mzxid, mtime, .. } => {
                 out.put_i32(version.0);

@@ -49,11 +49,11 @@ impl<'a> From<&'a Node> for NodeRecord<'a> {
     fn from(node: &'a Node) -> Self {
         Self {
             acl: Cow::Borrowed(&node.acl),
-            kind: node.kind,
+            kind: node.kind(),
             version: node.version,
             aversion: node.aversion,
-            created_children: node.created_children,
-            num_children: node.children.len(),
+            created_children: node.created_children(),
+            num_children: node.children().len(),
             data_len: node.data_len(),
         }
     }

@@ -21,7 +21,7 @@ impl Names<'_> {
     /// Returns the number of bytes of all names.
     pub(crate) fn text_len(&self) -> usize {
         match self {
-            Self::Each(names) => names.iter().map(|name| name.len()).sum(),
+            Self::Each(names) => names.bytes(),
             // The written form has a length before each name, and the number of names at its front.
             Self::Written { names, count } => names.len().saturating_sub(4 + 4 * count),
         }
@@ -33,7 +33,7 @@ impl Encode for Names<'_> {
         match self {
             Self::Each(names) => {
                 // Siblings usually have names of the same length.
-                out.reserve(4 + names.len() * (4 + names.last().map_or(0, |name| name.len())));
+                out.reserve(4 + names.len() * (4 + names.last().map_or(0, str::len)));
                 put_len(names.len(), out);
                 for name in names.iter() {
                     name.encode(out);
@@ -57,18 +57,18 @@ pub(crate) struct Listing {
 impl Listing {
     /// Returns the names of a node's children.
     pub(crate) fn names<'a>(&'a mut self, path: &str, node: &'a Node) -> Names<'a> {
-        let (pzxid, count) = (node.pzxid, node.children.len());
+        let (pzxid, count) = (node.pzxid(), node.children().len());
         if count < LONG {
-            return Names::Each(&node.children);
+            return Names::Each(node.children());
         }
         if (self.pzxid, self.count) != (pzxid, count) || self.path != path {
             // The list is written only when it is asked for again.
             *self = Self { path: path.into(), pzxid, count, written: None };
-            return Names::Each(&node.children);
+            return Names::Each(node.children());
         }
         let names = self.written.get_or_insert_with(|| {
             let mut written = BytesMut::new();
-            Names::Each(&node.children).encode(&mut written);
+            Names::Each(node.children()).encode(&mut written);
             written.freeze()
         });
         Names::Written { names, count }

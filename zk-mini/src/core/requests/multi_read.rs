@@ -36,7 +36,7 @@ impl<'a> Found<'a> {
     fn text_len(&self) -> Option<usize> {
         match self {
             Self::Data(node) => Some(node.data_len()),
-            Self::Children(node) => Some(Names::Each(&node.children).text_len()),
+            Self::Children(node) => Some(Names::Each(node.children()).text_len()),
             Self::Refused(_) => None,
         }
     }
@@ -46,7 +46,7 @@ impl<'a> Found<'a> {
         MultiHeader::LEN
             + match self {
                 Self::Data(node) => LENGTH + node.data_len() + Stat::LEN,
-                Self::Children(node) => LENGTH + LENGTH * node.children.len() + node.children.bytes(),
+                Self::Children(node) => LENGTH + LENGTH * node.children().len() + node.children().bytes(),
                 Self::Refused(_) => LENGTH,
             }
     }
@@ -62,7 +62,7 @@ impl Encode for Found<'_> {
             }
             Self::Children(node) => {
                 header(OpCode::GET_CHILDREN, ErrorCode::OK).encode(out);
-                Names::Each(&node.children).encode(out);
+                Names::Each(node.children()).encode(out);
             }
             Self::Refused(code) => {
                 header(OpCode::ERROR, *code).encode(out);

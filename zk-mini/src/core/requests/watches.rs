@@ -100,7 +100,7 @@ impl Core {
             let path = path?;
             match self.tree.get(path) {
                 None => self.tell_missed(call, EventType::NODE_DELETED, path),
-                Some(node) if missed_all || node.pzxid > request.relative_zxid => {
+                Some(node) if missed_all || node.pzxid() > request.relative_zxid => {
                     self.tell_missed(call, EventType::NODE_CHILDREN_CHANGED, path);
                 }
                 Some(_) => self.watches.watch_children(path, conn)?,

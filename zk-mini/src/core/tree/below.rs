@@ -1,9 +1,8 @@
 //! Sums over the nodes below each node. They are stored, because a walk over the tree would block other requests.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use foldhash::HashMap;
+use foldhash::{HashMap, HashMapExt};
 use zk_wire::path;
 
 use crate::core::tree::Tree;
@@ -20,7 +19,7 @@ impl Tree {
                 all += -Weight::of_one(root.data_len());
                 all
             }
-            Some(node) => node.below,
+            Some(node) => node.below(),
             None => Weight::default(),
         }
     }
@@ -29,9 +28,7 @@ impl Tree {
     pub(crate) fn weigh_above(&mut self, path: &str, weight: Weight) {
         let mut below = path;
         while let Some((above, _)) = path::split(below).filter(|(above, _)| *above != "/") {
-            if let Some(node) = self.node_mut(above) {
-                node.below += weight;
-            }
+            self.weigh(above, weight);
             below = above;
         }
     }
@@ -44,31 +41,35 @@ impl Tree {
         // The longest first, so that all weights below a path are added up before it is its turn.
         while let Some(((_, path), weight)) = open.pop_last() {
             let Some((above, _)) = path::split(path).filter(|(above, _)| *above != "/") else { continue };
-            if let Some(node) = self.node_mut(above) {
-                node.below += weight;
-            }
+            self.weigh(above, weight);
             *open.entry((above.len(), above)).or_default() += weight;
         }
     }
 
     /// Computes all sums again.
     pub(crate) fn weigh_all(&mut self) {
-        let mut paths: Vec<_> = self.iter().map(|(path, _)| path.clone()).collect();
-        for path in &paths {
-            if let Some(node) = self.node_mut(path) {
-                node.below = Weight::default();
+        let mut children: HashMap<Box<str>, Weight> = HashMap::new();
+        for (path, node) in self.nodes.iter_mut() {
+            node.forget_weight();
+            let Some((above, _)) = path::split(path).filter(|(above, _)| *above != "/") else { continue };
+            let weight = Weight::of_one(node.data_len());
+            match children.get_mut(above) {
+                Some(sum) => *sum += weight,
+                None => {
+                    children.insert(above.into(), weight);
+                }
             }
         }
-        // Descendants have longer paths, so they come first.
-        paths.sort_unstable_by_key(|path| Reverse(path.len()));
-        for path in &paths {
-            let Some((above, _)) = path::split(path).filter(|(above, _)| *above != "/") else { continue };
-            let Some(node) = self.get(path) else { continue };
-            let mut weight = node.below;
-            weight += Weight::of_one(node.data_len());
-            if let Some(node) = self.node_mut(above) {
-                node.below += weight;
-            }
+        for (path, weight) in &children {
+            self.weigh(path, *weight);
+        }
+        self.weigh_above_all(children.iter().map(|(path, weight)| (&**path, *weight)).collect());
+    }
+
+    /// Adds to the sum of a node.
+    fn weigh(&mut self, path: &str, weight: Weight) {
+        if let Some(node) = self.node_mut(path) {
+            node.family().below += weight;
         }
     }
 }
@@ -82,7 +83,6 @@ mod tests {
     use zk_wire::{Acl, ByteString, UnixMillis, Version, Zxid};
 
     use super::*;
-    use crate::core::access::shared_acl::SharedAcl;
     use crate::core::events::Observers;
     use crate::core::tree::node::Node;
     use crate::core::txn::{CreateNode, NodeKind};
@@ -113,7 +113,7 @@ mod tests {
     fn run(tree: &mut Tree, path: &str, step: &Step) {
         let (zxid, time, acl): (_, _, Arc<[Acl]>) = (Zxid(1), UnixMillis(1), [Acl::open()].into());
         let (path, observers) = (ByteString::from(path), &mut Observers::none());
-        let is_leaf = tree.get(&path).is_some_and(|node| node.children.is_empty());
+        let is_leaf = tree.get(&path).is_some_and(|node| node.children().is_empty());
         match *step {
             Step::Create(len) => {
                 let (data, kind, parent_cversion) = (data(len), NodeKind::Persistent, 1);
@@ -122,8 +122,8 @@ mod tests {
             Step::Delete if is_leaf => tree.delete(&path, zxid, observers),
             Step::Delete => {
                 // Several leaves, at once.
-                let leaves = tree.iter().filter(|(path, node)| node.children.is_empty() && path.len() > 4);
-                let leaves: Vec<_> = leaves.map(|(path, _)| path.clone()).collect();
+                let leaves = tree.iter().filter(|(path, node)| node.children().is_empty() && path.len() > 4);
+                let leaves: Vec<_> = leaves.map(|(path, _)| ByteString::from(path)).collect();
                 let leaves: Vec<_> =
                     leaves.into_iter().filter(|path| !path.starts_with("/zookeeper")).collect();
                 tree.delete_all(&leaves, zxid, observers);
@@ -131,8 +131,11 @@ mod tests {
             Step::Set(len) => {
                 tree.set_data(&path, data(len), Version(1), zxid, time, observers);
             }
-            Step::Restore(len) => tree
-                .restore(path, Node::new(data(len), SharedAcl::new(&acl), NodeKind::Persistent, zxid, time)),
+            Step::Restore(len) => {
+                let node = Node::new(data(len), tree.share(&acl), NodeKind::Persistent, zxid, time);
+                tree.restore(path, node);
+                tree.weigh_all();
+            }
         }
     }
 
@@ -157,7 +160,7 @@ mod tests {
                 if recount {
                     tree.weigh_all();
                 }
-                let paths: Vec<_> = tree.iter().map(|(path, _)| path.clone()).collect();
+                let paths: Vec<_> = tree.iter().map(|(path, _)| path.to_owned()).collect();
                 for path in &paths {
                     prop_assert_eq!(tree.weight_below(path), counted(&tree, path), "{}, {}", path, recount);
                 }

@@ -49,12 +49,12 @@ fn of(path: &str, node: &Node) -> u64 {
     });
     // A change of the `Stat` alone does not read the data again.
     let mut crc = Hasher::new_with_initial(*content);
-    for number in [node.czxid.0, node.mzxid.0, node.pzxid.0, node.ctime.0, node.mtime.0] {
+    for number in [node.czxid.0, node.mzxid.0, node.pzxid().0, node.ctime.0, node.mtime.0] {
         crc.update(&number.to_be_bytes());
     }
-    for number in [node.version.0, node.created_children, node.aversion.0] {
+    for number in [node.version.0, node.created_children(), node.aversion.0] {
         crc.update(&number.to_be_bytes());
     }
-    crc.update(&node.kind.owner().to_be_bytes());
+    crc.update(&node.owner().to_be_bytes());
     crc.finalize().into()
 }

@@ -25,7 +25,7 @@ use crate::core::tree::before::Before;
 use crate::core::tree::digest::TreeDigest;
 use crate::core::tree::name_set::NameSet;
 use crate::core::tree::node::Node;
-use crate::core::tree::nodes::Nodes;
+use crate::core::tree::nodes::{NamedNode, Nodes};
 use crate::core::tree::quota::Quotas;
 use crate::core::tree::weight::{Weight, signed};
 use crate::core::txn::{CreateNode, NodeKind};
@@ -63,8 +63,8 @@ impl Tree {
             digest: TreeDigest::new(digests),
             quotas: Quotas::default(),
         };
-        let everything = SharedAcl::new(&[Acl::open()].into());
-        let reading = SharedAcl::new(&[Acl { perms: Perms::READ, ..Acl::open() }].into());
+        let reading = tree.share(&[Acl { perms: Perms::READ, ..Acl::open() }].into());
+        let everything = tree.share(&[Acl::open()].into());
         for path in SYSTEM_NODES {
             let is_config = path == "/zookeeper/config";
             let acl = if is_config { &reading } else { &everything }.clone();
@@ -74,21 +74,37 @@ impl Tree {
             }
             tree.restore(ByteString::from_static(path), node);
         }
+        tree.weigh_all();
         tree
     }
 
     /// Returns the node at a path. The empty path is another name of the root.
     pub(crate) fn get(&self, path: &str) -> Option<&Node> {
-        self.entry(if path.is_empty() { "/" } else { path }).map(|(_, node)| node)
+        self.node(if path.is_empty() { "/" } else { path })
+    }
+
+    /// Returns the node at a path. There is none at the empty path.
+    pub(crate) fn node(&self, path: &str) -> Option<&Node> {
+        self.entry(path).map(|(_, node)| node)
     }
 
     /// Returns the node at a path with the tree's own copy of the path.
-    pub(crate) fn entry(&self, path: &str) -> Option<(&ByteString, &Node)> {
+    pub(crate) fn entry(&self, path: &str) -> Option<&NamedNode> {
         self.nodes.get(path)
+    }
+
+    /// Makes room for this many more nodes.
+    pub(crate) fn reserve(&mut self, nodes: usize) {
+        self.nodes.reserve(nodes);
     }
 
     pub(crate) fn acls(&self) -> &AclTable {
         &self.acls
+    }
+
+    /// Returns the copy of a list that all nodes with it share.
+    pub(crate) fn share(&mut self, acl: &Arc<[Acl]>) -> SharedAcl {
+        self.acls.share(acl)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -109,7 +125,7 @@ impl Tree {
         self.data_bytes
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &(ByteString, Node)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.nodes.iter()
     }
 
@@ -124,7 +140,7 @@ impl Tree {
 
     /// Returns the ephemeral nodes of a session, sorted.
     pub(crate) fn ephemerals(&self, session: SessionId) -> Vec<ByteString> {
-        self.ephemerals.get(&session).into_iter().flat_map(NameSet::iter).cloned().collect()
+        self.ephemerals.get(&session).into_iter().flat_map(NameSet::iter).map(ByteString::from).collect()
     }
 
     /// Returns the ephemeral nodes of a session whose paths begin with `prefix`, sorted.
@@ -132,7 +148,7 @@ impl Tree {
         &self,
         session: SessionId,
         prefix: &str,
-    ) -> impl Iterator<Item = &ByteString> {
+    ) -> impl Iterator<Item = &str> {
         self.ephemerals.get(&session).into_iter().flat_map(move |paths| paths.with_prefix(prefix))
     }
 
@@ -157,43 +173,44 @@ impl Tree {
     }
 
     /// Creates a node. In a replay after a fuzzy snapshot it may exist already; then it stays. If its parent does not
-    /// list it, it is left over from a deleted parent, and is replaced.
+    /// list it, it is left over from a deleted parent, and is replaced. Returns the path, too.
     pub(crate) fn create(
         &mut self,
         new: CreateNode,
         zxid: Zxid,
         time: UnixMillis,
         observers: &mut Observers<'_>,
-    ) -> Stat {
+    ) -> (ByteString, Stat) {
         let CreateNode { path, data, acl, kind, parent_cversion } = new;
-        let Some((parent_path, name)) = parent_and_name(&path) else { return Stat::default() };
-        let Some(parent) = self.nodes.get_mut(parent_path) else { return Stat::default() };
+        let Some((parent_path, name)) = parent_and_name(&path) else { return (path, Stat::default()) };
+        let Some(parent) = self.nodes.get_mut(parent_path) else { return (path, Stat::default()) };
         // As in ZooKeeper the counter never decreases, even if it overflows.
-        let (pzxid, created_children) = (parent.pzxid, parent.created_children);
-        if parent_cversion > parent.created_children {
+        let (pzxid, created_children) = (parent.pzxid(), parent.created_children());
+        if parent_cversion > created_children {
             self.digest.remove(parent_path, parent);
-            parent.created_children = parent_cversion;
-            parent.pzxid = zxid;
+            parent.set_history_of_children(parent_cversion, zxid);
             self.digest.add(parent_path, parent);
         }
-        // The name shares the memory of the path.
-        if !parent.children.insert(path.slice_ref(name)) {
+        let family = parent.family();
+        if !family.children.insert(name) {
             self.complete_acl(&path, &acl);
-            return Stat::default();
+            return (path, Stat::default());
         }
         let acl = self.acls.share(&acl);
-        observers.note(EventType::NODE_CREATED, &path, &path, &acl);
-        observers.note(EventType::NODE_CHILDREN_CHANGED, &path, &path[..parent_path.len()], &parent.acl);
         let node = Node::new(data, acl, kind, zxid, time);
         let (stat, data_len) = (node.stat(), node.data_len());
-        parent.below += Weight::of_one(data_len);
+        family.below += Weight::of_one(data_len);
+        observers.note(EventType::NODE_CREATED, &path, &path, &node.acl);
+        observers.note(EventType::NODE_CHILDREN_CHANGED, &path, &path[..parent_path.len()], &parent.acl);
         self.weigh_above(parent_path, Weight::of_one(data_len));
-        self.insert(path.clone(), node);
+        // The path of a replayed transaction is a part of its log, which must not stay in memory for it.
+        let kept = if observers.are_none() { ByteString::from(&*path) } else { path.clone() };
+        self.insert(kept, node);
         self.quota_created(&path, data_len, observers);
         if let Some(history) = observers.history() {
             history.created(&path, kind, data_len, Before::Created { pzxid, created_children });
         }
-        stat
+        (path, stat)
     }
 
     /// Deletes a node.
@@ -224,16 +241,17 @@ impl Tree {
         }
         let (parent_path, name) = path::split(path)?;
         let parent = self.nodes.get_mut(parent_path)?;
-        let pzxid = parent.pzxid;
-        parent.children.remove(name);
+        let pzxid = parent.pzxid();
         self.digest.remove(parent_path, parent);
-        parent.pzxid = parent.pzxid.max(zxid);
+        let family = parent.family();
+        family.children.remove(name);
+        family.pzxid = pzxid.max(zxid);
         self.digest.add(parent_path, parent);
         // The rest is only for an existing node.
         let deleted = deleted?;
         let (path, node) = &*deleted;
         let weight = Weight::of_one(node.data_len());
-        parent.below += -weight;
+        parent.family().below += -weight;
         let parent_path = &path[..parent_path.len()];
         observers.note(EventType::NODE_CHILDREN_CHANGED, path, parent_path, &parent.acl);
         let data_len = node.data_len();
@@ -288,22 +306,16 @@ impl Tree {
     }
 
     /// Puts back a node of a snapshot. An existing one is replaced and its children stay. A node without a parent is
-    /// left out.
+    /// left out. The node's list is a [shared](Self::share) one; [`weigh_all`](Self::weigh_all) is to follow the last node.
     pub(crate) fn restore(&mut self, path: ByteString, mut node: Node) {
         if path != "/" {
             let Some((parent_path, name)) = parent_and_name(&path) else { return };
             let Some(parent) = self.nodes.get_mut(parent_path) else { return };
-            parent.children.insert(path.slice_ref(name));
+            parent.family().children.insert(name);
         }
-        // For a new node. If it replaces one, only the change of data counts.
-        let mut weight = Weight::of_one(node.data_len());
         if let Some(present) = self.nodes.get_mut(&path) {
-            node.children = std::mem::take(&mut present.children);
-            node.below = present.below;
-            weight = Weight::of_change(present.data_len(), node.data_len());
+            node.adopt(present);
         }
-        self.weigh_above(&path, weight);
-        node.acl = self.acls.share(node.acl.entries());
         self.quota_restored(&path);
         self.insert(path, node);
     }
@@ -343,12 +355,12 @@ impl Tree {
     }
 
     /// Returns a node with an unknown ACL: its creation was missing after a fuzzy snapshot.
-    pub(crate) fn without_acl(&self) -> Option<&ByteString> {
+    pub(crate) fn without_acl(&self) -> Option<&str> {
         // The common case, without a walk over all nodes.
         if !self.acls.contains(&[]) {
             return None;
         }
-        self.nodes.iter().find(|(_, node)| node.acl.is_empty()).map(|(path, _)| path)
+        self.iter().find(|(_, node)| node.acl.is_empty()).map(|(path, _)| path)
     }
 
     /// Sets the ACL of a node in a fuzzy snapshot that was written before the ACL.
@@ -360,31 +372,35 @@ impl Tree {
 
     /// Inserts a node into the map and the indexes, in place of an existing one.
     fn insert(&mut self, path: ByteString, node: Node) {
-        let kind = node.kind;
         self.path_bytes += path.len();
         self.data_bytes += node.data_len();
         self.digest.add(&path, &node);
-        if let Some(present) = self.nodes.insert(path.clone(), node) {
+        // Most nodes are in no index: their path needs no count of owners.
+        let indexed = match node.kind() {
+            NodeKind::Persistent => None,
+            kind => Some((kind, path.clone())),
+        };
+        if let Some((path, present)) = self.nodes.insert(path, node) {
             self.forget(&path, &present);
         }
-        match kind {
-            NodeKind::Persistent => {}
-            NodeKind::Ephemeral(session) => {
-                self.ephemerals.entry(session).or_default().insert(path);
+        match indexed {
+            Some((NodeKind::Ephemeral(session), path)) => {
+                self.ephemerals.entry(session).or_default().insert(&path);
                 self.ephemeral_count += 1;
             }
-            NodeKind::Container | NodeKind::Ttl(_) => {
+            Some((_, path)) => {
                 self.reapable.insert(path);
             }
+            None => {}
         }
     }
 
     /// Removes a node that is no longer in the map from the indexes.
-    fn forget(&mut self, path: &ByteString, node: &Node) {
+    fn forget(&mut self, path: &str, node: &Node) {
         self.path_bytes -= path.len();
         self.data_bytes -= node.data_len();
         self.digest.remove(path, node);
-        match node.kind {
+        match node.kind() {
             NodeKind::Persistent => {}
             NodeKind::Ephemeral(session) => self.forget_ephemeral(session, path),
             NodeKind::Container | NodeKind::Ttl(_) => {
@@ -393,7 +409,7 @@ impl Tree {
         }
     }
 
-    fn forget_ephemeral(&mut self, session: SessionId, path: &ByteString) {
+    fn forget_ephemeral(&mut self, session: SessionId, path: &str) {
         if let Some(paths) = self.ephemerals.get_mut(&session) {
             self.ephemeral_count -= usize::from(paths.remove(path));
             if paths.is_empty() {

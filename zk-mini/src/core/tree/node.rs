@@ -10,25 +10,34 @@ use crate::core::tree::name_set::NameSet;
 use crate::core::tree::weight::Weight;
 use crate::core::txn::NodeKind;
 
-/// Node without its path.
+/// Node without its path. A tree may have millions of them, most without children.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) data: Option<Bytes>,
     pub(crate) acl: SharedAcl,
-    pub(crate) kind: NodeKind,
+    /// Number that stands for the kind, as in files.
+    owner: i64,
     pub(crate) czxid: Zxid,
     pub(crate) mzxid: Zxid,
-    pub(crate) pzxid: Zxid,
     pub(crate) ctime: UnixMillis,
     pub(crate) mtime: UnixMillis,
     pub(crate) version: Version,
     pub(crate) aversion: Version,
-    /// Number of children ever created, for sequential names. `Stat` shows another number.
-    pub(crate) created_children: i32,
-    /// Names of children, each a slice of the child's path.
-    pub(crate) children: NameSet,
     /// Checksum of path and data, computed when it is first needed.
     pub(crate) content_crc: OnceLock<u32>,
+    /// `None` for a node that has never had a child.
+    family: Option<Box<Family>>,
+}
+
+/// Part of a node that is about its children.
+#[derive(Debug)]
+pub(crate) struct Family {
+    /// Names of the children.
+    pub(crate) children: NameSet,
+    /// Number of children ever created, for sequential names. `Stat` shows another number.
+    pub(crate) created_children: i32,
+    /// Transaction that last created or deleted a child.
+    pub(crate) pzxid: Zxid,
     /// Sum over the nodes below it; not used for the root.
     pub(crate) below: Weight,
 }
@@ -45,18 +54,78 @@ impl Node {
         Self {
             data,
             acl,
-            kind,
+            owner: kind.owner(),
             czxid: zxid,
             mzxid: zxid,
-            pzxid: zxid,
             ctime: time,
             mtime: time,
             version: Version(0),
             aversion: Version(0),
-            created_children: 0,
-            children: NameSet::default(),
             content_crc: OnceLock::new(),
-            below: Weight::default(),
+            family: None,
+        }
+    }
+
+    /// Returns the kind of node.
+    pub(crate) fn kind(&self) -> NodeKind {
+        NodeKind::of_owner(self.owner)
+    }
+
+    /// Returns the number that stands for the kind in files.
+    pub(crate) fn owner(&self) -> i64 {
+        self.owner
+    }
+
+    /// Returns the names of the children.
+    pub(crate) fn children(&self) -> &NameSet {
+        static NONE: NameSet = NameSet::new();
+        self.family.as_ref().map_or(&NONE, |family| &family.children)
+    }
+
+    /// Returns the number of children ever created.
+    pub(crate) fn created_children(&self) -> i32 {
+        self.family.as_ref().map_or(0, |family| family.created_children)
+    }
+
+    /// Returns the transaction that last created or deleted a child; that of its own creation if there was none.
+    pub(crate) fn pzxid(&self) -> Zxid {
+        self.family.as_ref().map_or(self.czxid, |family| family.pzxid)
+    }
+
+    /// Returns the sum over the nodes below it.
+    pub(crate) fn below(&self) -> Weight {
+        self.family.as_ref().map_or_else(Weight::default, |family| family.below)
+    }
+
+    /// Returns the part about the children, to be changed.
+    pub(crate) fn family(&mut self) -> &mut Family {
+        let pzxid = self.czxid;
+        self.family.get_or_insert_with(|| {
+            let (children, created_children, below) = (NameSet::new(), 0, Weight::default());
+            Box::new(Family { children, created_children, pzxid, below })
+        })
+    }
+
+    /// Sets the numbers that the children have changed.
+    pub(crate) fn set_history_of_children(&mut self, created_children: i32, pzxid: Zxid) {
+        if (created_children, pzxid) != (self.created_children(), self.pzxid()) {
+            let family = self.family();
+            (family.created_children, family.pzxid) = (created_children, pzxid);
+        }
+    }
+
+    /// Takes the children of the node that it replaces.
+    pub(crate) fn adopt(&mut self, replaced: &mut Self) {
+        if let Some(theirs) = replaced.family.as_deref_mut() {
+            let family = self.family();
+            (family.children, family.below) = (std::mem::take(&mut theirs.children), theirs.below);
+        }
+    }
+
+    /// Sets the sum over the nodes below it to nothing.
+    pub(crate) fn forget_weight(&mut self) {
+        if let Some(family) = &mut self.family {
+            family.below = Weight::default();
         }
     }
 
@@ -79,7 +148,7 @@ impl Node {
     /// Returns the `Stat` that clients see. `cversion` counts creations and deletions of children, which follows from
     /// the creations and the present number. Only ephemeral nodes have an owner.
     pub(crate) fn stat(&self) -> Stat {
-        self.stat_with(saturate(self.children.len()))
+        self.stat_with(saturate(self.children().len()))
     }
 
     /// Returns the `Stat` of the node with another number of children.
@@ -92,19 +161,29 @@ impl Node {
             mtime: self.mtime,
             version: self.version,
             // Created plus deleted, where deleted is created minus present.
-            cversion: Version(self.created_children.wrapping_mul(2).wrapping_sub(num_children)),
+            cversion: Version(self.created_children().wrapping_mul(2).wrapping_sub(num_children)),
             aversion: self.aversion,
-            ephemeral_owner: match self.kind {
+            ephemeral_owner: match self.kind() {
                 NodeKind::Ephemeral(session) => session,
                 NodeKind::Persistent | NodeKind::Container | NodeKind::Ttl(_) => SessionId::NONE,
             },
             data_length: saturate(self.data_len()),
             num_children,
-            pzxid: self.pzxid,
+            pzxid: self.pzxid(),
         }
     }
 }
 
 fn saturate(count: usize) -> i32 {
     i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::core::tree::nodes::NamedNode;
+
+    #[test]
+    fn a_node_without_children_is_small() {
+        assert!(size_of::<NamedNode>() <= 136, "{}", size_of::<NamedNode>());
+    }
 }

@@ -8,6 +8,9 @@ use zk_wire::ByteString;
 
 use crate::core::tree::node::Node;
 
+/// Node with its path. Writes share the path: a copy would cost each of them more than the path takes.
+pub(crate) type NamedNode = (ByteString, Node);
+
 /// Hash table of nodes. Slots store their hash, so that the table grows without reading paths, and a pointer, so that
 /// they are small. Otherwise growth would block other requests for long with a million nodes.
 #[derive(Debug)]
@@ -19,7 +22,7 @@ pub(crate) struct Nodes {
 #[derive(Debug)]
 struct Slot {
     hash: u64,
-    entry: Box<(ByteString, Node)>,
+    entry: Box<NamedNode>,
 }
 
 impl Slot {
@@ -38,25 +41,33 @@ impl Nodes {
         self.slots.len()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &(ByteString, Node)> {
-        self.slots.iter().map(|slot| &*slot.entry)
+    /// Makes room for this many more nodes.
+    pub(crate) fn reserve(&mut self, nodes: usize) {
+        self.slots.reserve(nodes, |slot| slot.hash);
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.slots.iter().map(|slot| (&*slot.entry.0, &slot.entry.1))
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (&str, &mut Node)> {
+        self.slots.iter_mut().map(|slot| (&*slot.entry.0, &mut slot.entry.1))
     }
 
     /// Returns the node at a path with the stored path.
-    pub(crate) fn get(&self, path: &str) -> Option<(&ByteString, &Node)> {
-        let slot = self.slots.find(self.hasher.hash_one(path), |slot| slot.is(path))?;
-        Some((&slot.entry.0, &slot.entry.1))
+    pub(crate) fn get(&self, path: &str) -> Option<&NamedNode> {
+        self.slots.find(self.hasher.hash_one(path), |slot| slot.is(path)).map(|slot| &*slot.entry)
     }
 
     pub(crate) fn get_mut(&mut self, path: &str) -> Option<&mut Node> {
         self.slots.find_mut(self.hasher.hash_one(path), |slot| slot.is(path)).map(|slot| &mut slot.entry.1)
     }
 
-    /// Inserts a node and returns the replaced node.
-    pub(crate) fn insert(&mut self, path: ByteString, node: Node) -> Option<Node> {
+    /// Inserts a node. Returns the node that it replaces, with the path that is not needed.
+    pub(crate) fn insert(&mut self, path: ByteString, node: Node) -> Option<NamedNode> {
         let hash = self.hasher.hash_one(&*path);
         match self.slots.entry(hash, |slot| slot.is(&path), |slot| slot.hash) {
-            Entry::Occupied(mut slot) => Some(std::mem::replace(&mut slot.get_mut().entry.1, node)),
+            Entry::Occupied(mut slot) => Some((path, std::mem::replace(&mut slot.get_mut().entry.1, node))),
             Entry::Vacant(slot) => {
                 slot.insert(Slot { hash, entry: Box::new((path, node)) });
                 None
@@ -64,7 +75,7 @@ impl Nodes {
         }
     }
 
-    pub(crate) fn remove(&mut self, path: &str) -> Option<Box<(ByteString, Node)>> {
+    pub(crate) fn remove(&mut self, path: &str) -> Option<Box<NamedNode>> {
         let found = self.slots.find_entry(self.hasher.hash_one(path), |slot| slot.is(path));
         found.ok().map(|found| found.remove().0.entry)
     }
