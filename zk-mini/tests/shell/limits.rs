@@ -11,8 +11,8 @@ use crate::raw::{
 
 #[tokio::test]
 async fn a_connection_that_asks_for_no_session_is_closed_after_ten_to_twenty_seconds() {
-    let zk = ZkMini::builder().manual_clock().start().await.unwrap();
-    let (mut silent, mut late) = (Raw::tcp(&zk).await, Raw::tcp(&zk).await);
+    let zk = ZkMini::builder().in_memory().manual_clock().start().await.unwrap();
+    let (mut silent, mut late) = (Raw::in_memory(&zk), Raw::in_memory(&zk));
     let mut client = Raw::with_session(&zk, 40_000).await;
     eventually("all are there", || zk.connections().len() == 3).await;
     // Half a handshake does not count.
@@ -25,7 +25,7 @@ async fn a_connection_that_asks_for_no_session_is_closed_after_ten_to_twenty_sec
     assert_eq!(client.create("/a", 0).await.err, 0);
     assert_eq!(late.create("/b", 0).await.err, 0, "it asked for a session in time");
 
-    let mut next = Raw::tcp(&zk).await;
+    let mut next = Raw::in_memory(&zk);
     eventually("it is there", || zk.connections().len() == 3).await;
     zk.advance(Duration::from_secs(10)).await;
     assert_eq!(zk.connections().len(), 3, "the time is rounded up to ten seconds");
