@@ -135,34 +135,19 @@ fn decode_change(op: OpCode, session: SessionId, input: &mut Bytes) -> Result<Ch
         OpCode::CREATE | OpCode::CREATE2 => {
             let CreateTxn { path, data, acl, ephemeral, parent_cversion } = Decode::decode(input, WHAT)?;
             let kind = if ephemeral { NodeKind::Ephemeral(session) } else { NodeKind::Persistent };
-            Change::Create(CreateNode {
-                path,
-                data: own(data.as_ref()),
-                acl: list(acl),
-                kind,
-                parent_cversion,
-            })
+            let data = own(data.as_ref());
+            Change::Create(CreateNode { path, data, acl: list(acl), kind, parent_cversion })
         }
         OpCode::CREATE_CONTAINER => {
             let CreateContainerTxn { path, data, acl, parent_cversion } = Decode::decode(input, WHAT)?;
-            Change::Create(CreateNode {
-                path,
-                data: own(data.as_ref()),
-                acl: list(acl),
-                kind: NodeKind::Container,
-                parent_cversion,
-            })
+            let (data, kind) = (own(data.as_ref()), NodeKind::Container);
+            Change::Create(CreateNode { path, data, acl: list(acl), kind, parent_cversion })
         }
         OpCode::CREATE_TTL => {
             let CreateTtlTxn { path, data, acl, parent_cversion, ttl } = Decode::decode(input, WHAT)?;
             let kind = NodeKind::Ttl(millis(ttl));
-            Change::Create(CreateNode {
-                path,
-                data: own(data.as_ref()),
-                acl: list(acl),
-                kind,
-                parent_cversion,
-            })
+            let data = own(data.as_ref());
+            Change::Create(CreateNode { path, data, acl: list(acl), kind, parent_cversion })
         }
         OpCode::DELETE | OpCode::DELETE_CONTAINER => {
             let DeleteTxn { path } = Decode::decode(input, WHAT)?;
