@@ -33,6 +33,14 @@ pub struct ImageWalk {
     open: Vec<(String, Option<String>)>,
 }
 
+/// Server that is being made from an image, node by node: the image need not be in memory as a whole.
+#[derive(Debug)]
+pub struct Restoration {
+    core: Core,
+    /// List of the latest node, and the tree's copy of it.
+    latest: Option<(Arc<[Acl]>, SharedAcl)>,
+}
+
 /// Paths of the nodes of a step, one behind the other: all share one allocation.
 #[derive(Debug, Default)]
 struct StepPaths {
@@ -82,26 +90,11 @@ impl Core {
     /// Creates a server from an image. Then pass the later transactions to [`replay`](Self::replay), and call
     /// [`recovered`](Self::recovered).
     #[must_use]
-    pub fn restore(config: Config, now: Now, image: Image) -> Self {
-        let mut core = Self::new(config);
-        core.last_zxid = image.last_zxid;
-        core.history.forget_past(image.last_zxid);
-        core.tree.reserve(image.nodes.len());
-        // Nodes that come one after the other usually have the same list.
-        let mut latest: Option<(Arc<[Acl]>, SharedAcl)> = None;
-        for node in image.nodes {
-            let acl = match &latest {
-                Some((list, acl)) if Arc::ptr_eq(list, &node.acl) => acl.clone(),
-                _ => core.tree.share(&node.acl),
-            };
-            latest = Some((Arc::clone(&node.acl), acl.clone()));
-            let (path, node) = node.into_node(acl);
-            core.tree.restore(path, node);
-        }
+    pub fn restore(config: Config, now: Now, mut image: Image) -> Self {
+        let mut restoration = Restoration::new(config);
+        std::mem::take(&mut image.nodes).into_iter().for_each(|node| restoration.add(node));
+        let mut core = restoration.end(now, image);
         core.tree.weigh_all();
-        for (id, timeout) in image.sessions {
-            core.sessions.create(id, timeout, now.mono);
-        }
         core
     }
 
@@ -137,6 +130,42 @@ impl Core {
     #[must_use]
     pub fn without_acl(&self) -> Option<ByteString> {
         self.tree.without_acl().map(ByteString::from)
+    }
+}
+
+impl Restoration {
+    /// Begins with a server that has only the system's nodes.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { core: Core::new(config), latest: None }
+    }
+
+    /// Adds the next node of the image.
+    pub fn add(&mut self, node: ImageNode) {
+        // Nodes that come one after the other usually have the same list.
+        let acl = match &self.latest {
+            Some((list, acl)) if Arc::ptr_eq(list, &node.acl) => acl.clone(),
+            _ => {
+                let acl = self.core.tree.share(&node.acl);
+                self.latest = Some((Arc::clone(&node.acl), acl.clone()));
+                acl
+            }
+        };
+        let (path, node) = node.into_node(acl);
+        self.core.tree.restore(path, node);
+    }
+
+    /// Ends with the rest of the image, whose nodes have been added. Go on as after [`Core::restore`]: only
+    /// [`recovered`](Core::recovered) counts the sums over the nodes below each node.
+    #[must_use]
+    pub fn end(self, now: Now, image: Image) -> Core {
+        let mut core = self.core;
+        core.last_zxid = image.last_zxid;
+        core.history.forget_past(image.last_zxid);
+        for (id, timeout) in image.sessions {
+            core.sessions.create(id, timeout, now.mono);
+        }
+        core
     }
 }
 

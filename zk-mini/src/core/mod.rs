@@ -64,7 +64,7 @@ pub use ensemble::{
 pub(crate) use ensemble::{MAX_SERVERS, MIN_VOTERS};
 pub use faults::{CaseKind, Condition, FaultId, FaultInfo, FaultState, Hit, HitKind};
 pub use faults::{Glob, GlobError, On, Rule, RuleError, Then};
-pub use image::{Image, ImageNode, ImageWalk};
+pub use image::{Image, ImageNode, ImageWalk, Restoration};
 pub use inspect::{NodeInfo, PeerInfo, SessionInfo, WatchInfo, WatchKind};
 pub use message::{ConnId, Input, Note, Now, Output, Part, Peer, Refusal};
 pub use subtree::{NoSubtree, Reach, Subtree, SubtreeNode};

@@ -38,8 +38,9 @@ impl AclTable {
 
     /// Returns the shared copy of a list.
     pub(crate) fn share(&mut self, acl: &Arc<[Acl]>) -> SharedAcl {
-        // The common case: the list comes from `latest` above.
-        if let Some(latest) = self.latest.as_ref().filter(|latest| Arc::ptr_eq(latest.entries(), acl)) {
+        // The common case: the list comes from `latest` above, or from a log, where the one before is the same.
+        let is_same = |latest: &&SharedAcl| Arc::ptr_eq(latest.entries(), acl) || ***latest == **acl;
+        if let Some(latest) = self.latest.as_ref().filter(is_same) {
             return latest.clone();
         }
         let shared = match self.lists.get(&**acl) {

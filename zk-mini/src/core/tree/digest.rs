@@ -47,14 +47,16 @@ fn of(path: &str, node: &Node) -> u64 {
         crc.update(node.data.as_deref().unwrap_or_default());
         crc.finalize()
     });
-    // A change of the `Stat` alone does not read the data again.
+    // A change of the `Stat` alone does not read the data again. Its bytes go in together: in parts they cost thrice as much.
+    let mut stat = [0; 60];
+    let longs = [node.czxid.0, node.mzxid.0, node.pzxid().0, node.ctime.0, node.mtime.0];
+    let ints = [node.version.0, node.created_children(), node.aversion.0];
+    let (first, rest) = stat.split_at_mut(longs.len() * 8);
+    let (second, last) = rest.split_at_mut(ints.len() * 4);
+    first.as_chunks_mut().0.iter_mut().zip(longs).for_each(|(place, long)| *place = long.to_be_bytes());
+    second.as_chunks_mut().0.iter_mut().zip(ints).for_each(|(place, int)| *place = int.to_be_bytes());
+    last.copy_from_slice(&node.owner().to_be_bytes());
     let mut crc = Hasher::new_with_initial(*content);
-    for number in [node.czxid.0, node.mzxid.0, node.pzxid().0, node.ctime.0, node.mtime.0] {
-        crc.update(&number.to_be_bytes());
-    }
-    for number in [node.version.0, node.created_children(), node.aversion.0] {
-        crc.update(&number.to_be_bytes());
-    }
-    crc.update(&node.owner().to_be_bytes());
+    crc.update(&stat);
     crc.finalize().into()
 }

@@ -7,6 +7,7 @@ pub(crate) mod digest;
 pub(crate) mod name_set;
 pub(crate) mod node;
 pub(crate) mod nodes;
+pub(crate) mod places;
 pub(crate) mod quota;
 pub(crate) mod weight;
 
@@ -24,8 +25,8 @@ use crate::core::events::Observers;
 use crate::core::tree::before::Before;
 use crate::core::tree::digest::TreeDigest;
 use crate::core::tree::name_set::NameSet;
-use crate::core::tree::node::Node;
-use crate::core::tree::nodes::{NamedNode, Nodes};
+use crate::core::tree::node::{NamedNode, Node};
+use crate::core::tree::nodes::Nodes;
 use crate::core::tree::quota::Quotas;
 use crate::core::tree::weight::{Weight, signed};
 use crate::core::txn::{CreateNode, NodeKind};
@@ -91,11 +92,6 @@ impl Tree {
     /// Returns the node at a path with the tree's own copy of the path.
     pub(crate) fn entry(&self, path: &str) -> Option<&NamedNode> {
         self.nodes.get(path)
-    }
-
-    /// Makes room for this many more nodes.
-    pub(crate) fn reserve(&mut self, nodes: usize) {
-        self.nodes.reserve(nodes);
     }
 
     pub(crate) fn acls(&self) -> &AclTable {
@@ -235,7 +231,7 @@ impl Tree {
     /// the node may not exist; the parent is still updated.
     fn unlink(&mut self, path: &str, zxid: Zxid, observers: &mut Observers<'_>) -> Option<Weight> {
         let deleted = self.nodes.remove(path);
-        if let Some((path, node)) = deleted.as_deref() {
+        if let Some((path, node)) = &deleted {
             self.forget(path, node);
             observers.note(EventType::NODE_DELETED, path, path, &node.acl);
         }
@@ -248,8 +244,7 @@ impl Tree {
         family.pzxid = pzxid.max(zxid);
         self.digest.add(parent_path, parent);
         // The rest is only for an existing node.
-        let deleted = deleted?;
-        let (path, node) = &*deleted;
+        let (path, node) = &deleted?;
         let weight = Weight::of_one(node.data_len());
         parent.family().below += -weight;
         let parent_path = &path[..parent_path.len()];
@@ -308,12 +303,13 @@ impl Tree {
     /// Puts back a node of a snapshot. An existing one is replaced and its children stay. A node without a parent is
     /// left out. The node's list is a [shared](Self::share) one; [`weigh_all`](Self::weigh_all) is to follow the last node.
     pub(crate) fn restore(&mut self, path: ByteString, mut node: Node) {
+        let mut is_new = false;
         if path != "/" {
             let Some((parent_path, name)) = parent_and_name(&path) else { return };
             let Some(parent) = self.nodes.get_mut(parent_path) else { return };
-            parent.family().children.insert(name);
+            is_new = parent.family().children.insert(name);
         }
-        if let Some(present) = self.nodes.get_mut(&path) {
+        if !is_new && let Some(present) = self.nodes.get_mut(&path) {
             node.adopt(present);
         }
         self.quota_restored(&path);

@@ -3,12 +3,15 @@
 use std::sync::OnceLock;
 
 use bytes::Bytes;
-use zk_wire::{GetDataResponseView, SessionId, Stat, UnixMillis, Version, Zxid};
+use zk_wire::{ByteString, GetDataResponseView, SessionId, Stat, UnixMillis, Version, Zxid};
 
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::tree::name_set::NameSet;
 use crate::core::tree::weight::Weight;
 use crate::core::txn::NodeKind;
+
+/// Node with its path. Writes share the path: a copy would cost each of them more than the path takes.
+pub(crate) type NamedNode = (ByteString, Node);
 
 /// Node without its path. A tree may have millions of them, most without children.
 #[derive(Debug)]
@@ -180,7 +183,7 @@ fn saturate(count: usize) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use crate::core::tree::nodes::NamedNode;
+    use super::NamedNode;
 
     #[test]
     fn a_node_without_children_is_small() {
