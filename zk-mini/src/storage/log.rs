@@ -158,7 +158,7 @@ pub(super) enum Tail {
     Torn { offset: u64, bytes: u64 },
 }
 
-/// A transaction with its place in a log.
+/// A transaction with its place in a log. Its texts are parts of the log, which lies in memory as long as one of them.
 #[derive(Debug)]
 pub(super) struct Logged {
     pub(super) txn: Txn,
@@ -172,22 +172,29 @@ pub(super) fn read(
     disk: &dyn Disk,
     file: &Path,
     limit: Option<u64>,
-    mut each: impl FnMut(Logged) -> Result<(), StorageError>,
+    each: impl FnMut(Logged) -> Result<(), StorageError>,
 ) -> Result<Tail, StorageError> {
     let mut content = disk.read(file).map_err(|source| StorageError::io("read", file, source))?;
     if let Some(limit) = limit.and_then(|limit| usize::try_from(limit).ok()) {
         content.truncate(limit);
     }
-    let content = Bytes::from(content);
+    read_content(file, &content.into(), each)
+}
+
+fn read_content(
+    file: &Path,
+    content: &Bytes,
+    mut each: impl FnMut(Logged) -> Result<(), StorageError>,
+) -> Result<Tail, StorageError> {
     let mut input = content.clone();
     match FileHeader::decode(&mut input, "header") {
         Ok(FileHeader { magic: MAGIC, version: FORMAT, .. }) => {}
         // A crash has left a part of a header.
-        _ if is_half_a_header(&content) => {
-            let bytes = if is_begun(&content) { 0 } else { content.len() as u64 };
+        _ if is_half_a_header(content) => {
+            let bytes = if is_begun(content) { 0 } else { content.len() as u64 };
             return Ok(Tail::Torn { offset: 0, bytes });
         }
-        _ => return Err(damaged(file, &content, 0, "not a transaction log".into())),
+        _ => return Err(damaged(file, content, 0, "not a transaction log".into())),
     }
     loop {
         let at = content.len() - input.len();
@@ -196,17 +203,16 @@ pub(super) fn read(
             NextRecord::Some(record) => {
                 let len = record.len();
                 let (txn, _) =
-                    split(record).map_err(|error| damaged(file, &content, at, error.to_string()))?;
+                    split(record).map_err(|error| damaged(file, content, at, error.to_string()))?;
                 each(Logged { txn, offset: at as u64, len })?;
             }
             NextRecord::Bad(reason) => {
-                let behind = tail::whole_records(&content, at);
-                if tail::is_torn(&content, at, &behind, |record| {
-                    split(Bytes::copy_from_slice(record)).ok()?.1
-                }) {
-                    return Ok(Tail::Torn { offset: at as u64, bytes: (end_of(&content) - at) as u64 });
+                let behind = tail::whole_records(content, at);
+                if tail::is_torn(content, at, &behind, |record| split(Bytes::copy_from_slice(record)).ok()?.1)
+                {
+                    return Ok(Tail::Torn { offset: at as u64, bytes: (end_of(content) - at) as u64 });
                 }
-                return Err(damaged(file, &content, at, reason.into()));
+                return Err(damaged(file, content, at, reason.into()));
             }
         }
     }
@@ -275,9 +281,7 @@ fn next_record(input: &mut Bytes) -> NextRecord {
     if len >= input.len() {
         return NextRecord::Bad("it ends inside a record");
     }
-    // Copied, so that no node keeps the whole file alive.
-    let record = Bytes::copy_from_slice(&input[..len]);
-    input.advance(len);
+    let record = input.split_to(len);
     let mark = input.get_u8();
     if sum != i64::from(adler2::adler32_slice(&record)) {
         return NextRecord::Bad("the checksum of a record does not fit");
@@ -297,4 +301,59 @@ pub(super) fn is_begun(content: &[u8]) -> bool {
 fn is_half_a_header(content: &[u8]) -> bool {
     let same = content.iter().zip(header()).take_while(|(byte, wanted)| **byte == *wanted).count();
     is_zeros(&content[same..])
+}
+
+#[cfg(test)]
+mod tests {
+    use zk_wire::{Acl, ByteString, ErrorCode, Millis, Perms, SessionId, UnixMillis, Version, Xid};
+
+    use super::*;
+    use crate::core::{Change, Config, Core, CreateNode, NodeKind, Now};
+
+    fn create(path: &'static str, kind: NodeKind) -> Change {
+        let data = Some(Bytes::from_static(b"count=7,bytes=-1"));
+        let acl = Acl { perms: Perms::ALL, scheme: "digest".into(), id: path.into() };
+        Change::Create(CreateNode { path: path.into(), data, acl: [acl].into(), kind, parent_cversion: 1 })
+    }
+
+    #[test]
+    fn a_state_keeps_nothing_of_the_log_that_it_comes_from() -> Result<(), StorageError> {
+        let path = || ByteString::from_static("/a");
+        let acl = Acl { perms: Perms::READ, scheme: "ip".into(), id: "10.0.0.0/8".into() };
+        let ephemeral = NodeKind::Ephemeral(SessionId(1));
+        let changes = [
+            Change::CreateSession { timeout: Millis(4_000) },
+            create("/a", NodeKind::Persistent),
+            create("/a/container", NodeKind::Container),
+            create("/a/ttl", NodeKind::Ttl(Millis(9))),
+            create("/a/ephemeral", ephemeral),
+            create("/zookeeper/quota/a", NodeKind::Persistent),
+            create("/zookeeper/quota/a/zookeeper_limits", NodeKind::Persistent),
+            Change::SetData { path: path(), data: Some(Bytes::from_static(b"new")), version: Version(1) },
+            Change::SetAcl { path: path(), acl: [acl].into(), version: Version(1) },
+            Change::Multi(vec![
+                create("/a/b", ephemeral),
+                create("/a/c", ephemeral),
+                Change::Check { path: path() },
+            ]),
+            Change::Delete { path: "/a/b".into() },
+            Change::Error(ErrorCode::NO_NODE),
+        ];
+        let mut log = header();
+        for (zxid, change) in (1..).map(Zxid).zip(changes) {
+            let (time, session, xid) = (UnixMillis(1), SessionId(1), Xid(0));
+            let txn = Txn { zxid, time, session, xid, change, digest: Some(1) };
+            assert!(put(&txn, HEADER, &mut log).is_ok());
+        }
+        let log = log.freeze();
+        let mut core = Core::new(Config { digests: true, ..Config::default() });
+        read_content(Path::new("log.1"), &log, |Logged { txn, .. }| {
+            core.replay(Now::default(), txn);
+            Ok(())
+        })?;
+        assert!(!core.recovered(Now::default()));
+        assert_eq!((core.last_zxid(), core.node_count()), (Zxid(12), 11));
+        assert!(log.is_unique(), "a part of it is still in use");
+        Ok(())
+    }
 }

@@ -1,7 +1,10 @@
 //! Recovery: reads the files of a data directory back into a state.
 
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
+use std::thread;
 
 use zk_wire::Zxid;
 
@@ -11,7 +14,7 @@ use super::files::Files;
 use super::log::{self, Logged, Tail};
 use super::side;
 use super::snapshot::{self, Snapshot};
-use crate::core::{Config, Core, Now};
+use crate::core::{Config, Core, Image, Now, Restoration};
 
 /// Contents of a data directory.
 #[derive(Debug)]
@@ -56,7 +59,7 @@ pub fn recover(dir: &Path, log_dir: Option<&Path>) -> Result<Recovery, StorageEr
     let files = Files::new(Arc::new(SystemDisk), dir, log_dir);
     files.check_there()?;
     let config = Config { digests: true, ..Config::default() };
-    let mut recovery = recover_files(&files, None, config, Now::default())?;
+    let mut recovery = recover_files(&files, None, config, Now::default(), &|_| ())?;
     recovery.measure_log_before(&files)?;
     Ok(recovery)
 }
@@ -74,35 +77,61 @@ impl SimulatedDisk {
         config: Config,
     ) -> Result<Recovery, StorageError> {
         let files = Files::new(Arc::new(self.mount()), dir, log_dir);
-        recover_files(&files, None, Config { digests: true, ..config }, Now::default())
+        recover_files(&files, None, Config { digests: true, ..config }, Now::default(), &|_| ())
     }
 }
 
-/// Reads a data directory. Only this many bytes of the `open` log are read. Sessions begin their timeouts at `now`.
+/// Reads a data directory, and syncs the files that it reads: their writer may have died, or not waited for the disk, and the
+/// served state must not be lost with the power even if no snapshot can be written. The disk writes while the next file is read.
+pub(super) fn recover_durably(files: &Files, config: Config, now: Now) -> Result<Recovery, StorageError> {
+    thread::scope(|scope| {
+        let (used, to_sync) = channel::<PathBuf>();
+        let sync = move || {
+            to_sync.iter().try_for_each(|file| {
+                files.disk.sync_file(&file).map_err(|source| StorageError::io("sync", &file, source))
+            })
+        };
+        let syncing = thread::Builder::new()
+            .spawn_scoped(scope, sync)
+            .map_err(|source| StorageError::io("start a thread to sync", files.dir(), source))?;
+        // After a failure nothing more is synced: the result tells of it.
+        let recovery = recover_files(files, None, config, now, &|file| drop(used.send(file.into())));
+        drop(used);
+        let synced = syncing.join().unwrap_or_else(|panic| resume_unwind(panic));
+        let recovery = recovery?;
+        synced.and_then(|()| files.sync_dirs())?;
+        Ok(recovery)
+    })
+}
+
+/// Reads a data directory. Only this many bytes of the `open` log are read. Sessions begin their timeouts at `now`. Calls `uses`
+/// for the files that the state comes from, for logs before they are read.
 pub(super) fn recover_files(
     files: &Files,
     open: Option<(&Path, u64)>,
     config: Config,
     now: Now,
+    uses: &dyn Fn(&Path),
 ) -> Result<Recovery, StorageError> {
     let disk = &*files.disk;
     files.check_places()?;
-    let Newest { snapshot, mut damaged } = newest_snapshot(files)?;
+    let Newest { core, file, told, shown, mut damaged } = newest_snapshot(files, config, now)?;
+    file.as_deref().into_iter().for_each(uses);
     let logs = files.logs()?;
     // Without a snapshot the logs must begin with the first transaction.
-    if let (None, Some((first, _))) = (&snapshot, logs.first().filter(|(first, _)| *first != Zxid(1))) {
+    if let (None, Some((first, _))) = (&file, logs.first().filter(|(first, _)| *first != Zxid(1))) {
         return Err(StorageError::NoSnapshot { dir: files.dir().into(), first: *first });
     }
     files.check_names(&logs)?;
-    let (Snapshot { image, told, shown }, file) =
-        snapshot.map_or((Snapshot::default(), None), |(snapshot, file)| (snapshot, Some(file)));
     // If the snapshot shows nothing of the transaction in its name, the log with that transaction may verify the
     // name.
-    let to_verify = file.clone().filter(|_| told.is_none() && shown < image.last_zxid);
-    let from = image.last_zxid.0 + i64::from(to_verify.is_none());
+    let named = core.last_zxid();
+    let to_verify = file.clone().filter(|_| told.is_none() && shown < named);
+    let from = named.0 + i64::from(to_verify.is_none());
     let from = logs.iter().rposition(|(first, _)| first.0 <= from);
+    let logs = &logs[from.unwrap_or(0)..];
     let mut recovery = Recovery {
-        core: Core::restore(config, now, image),
+        core,
         snapshot: file,
         logs: Vec::new(),
         replayed: 0,
@@ -112,7 +141,8 @@ pub(super) fn recover_files(
         ended_nodes: false,
         longest: None,
     };
-    let digest = recovery.replay(disk, &logs[from.unwrap_or(0)..], open, to_verify.as_deref(), now)?;
+    logs.iter().for_each(|(_, log)| uses(log));
+    let digest = recovery.replay(disk, logs, open, to_verify.as_deref(), now)?;
     recovery.verified = digest.map(|digest| Some(digest) == recovery.core.digest());
     if recovery.verified == Some(false) {
         let zxid = recovery.core.last_zxid();
@@ -133,17 +163,25 @@ pub(super) fn recover_files(
     }
 }
 
-/// The newest whole snapshot, and the damage of newer ones.
+/// State of the newest whole snapshot, and the damage of newer ones.
 struct Newest {
-    snapshot: Option<(Snapshot, PathBuf)>,
+    core: Core,
+    /// `None` if there is no whole snapshot.
+    file: Option<PathBuf>,
+    told: Option<Zxid>,
+    shown: Zxid,
     damaged: Vec<(Zxid, StorageError)>,
 }
 
-fn newest_snapshot(files: &Files) -> Result<Newest, StorageError> {
+fn newest_snapshot(files: &Files, config: Config, now: Now) -> Result<Newest, StorageError> {
     let mut damaged = Vec::new();
     for (zxid, file) in files.snapshots()?.into_iter().rev() {
-        match snapshot::read(&*files.disk, &file, zxid) {
-            Ok(read) => return Ok(Newest { snapshot: Some((read, file)), damaged }),
+        let mut restoration = Restoration::new(config.clone());
+        match snapshot::read(&*files.disk, &file, zxid, |node| restoration.add(node)) {
+            Ok(Snapshot { image, told, shown }) => {
+                let core = restoration.end(now, image);
+                return Ok(Newest { core, file: Some(file), told, shown, damaged });
+            }
             Err(error @ StorageError::Snapshot { .. }) => {
                 log!(WARN, %error, "a damaged snapshot is passed over");
                 damaged.push((zxid, error));
@@ -152,7 +190,8 @@ fn newest_snapshot(files: &Files) -> Result<Newest, StorageError> {
             Err(error) => return Err(error),
         }
     }
-    Ok(Newest { snapshot: None, damaged })
+    let core = Core::restore(config, now, Image::default());
+    Ok(Newest { core, file: None, told: None, shown: Zxid::default(), damaged })
 }
 
 /// Returns true if a zxid is the next one. The first of an epoch, which an ensemble counts in, follows any.
@@ -298,15 +337,6 @@ impl Recovery {
     /// Returns true if a snapshot gives the next start less to read.
     pub(super) fn wants_snapshot(&self) -> bool {
         self.needs_snapshot() || self.replayed > 0
-    }
-
-    /// Syncs the files that were read: their writer may have died, or not waited for the disk, and the served state
-    /// must not be lost with the power even if no snapshot can be written.
-    pub(super) fn make_durable(&self, files: &Files) -> Result<(), StorageError> {
-        for file in self.snapshot.iter().chain(&self.logs) {
-            files.disk.sync_file(file).map_err(|source| StorageError::io("sync", file, source))?;
-        }
-        files.sync_dirs()
     }
 
     /// Cuts off the part of a record that a crash has left, and keeps it in a side file. Returns that file.

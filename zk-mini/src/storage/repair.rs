@@ -47,7 +47,7 @@ fn repair_files(files: &Files, moved: &mut Vec<Moved>) -> Result<Recovery, Stora
     // Each round shortens a file, or moves one away.
     loop {
         let config = Config { digests: true, ..Config::default() };
-        match recovery::recover_files(files, None, config, Now::default()) {
+        match recovery::recover_files(files, None, config, Now::default(), &|_| ()) {
             Ok(mut recovery) => {
                 let to: Vec<_> = recovery.cut_tail(files)?.into_iter().collect();
                 if !to.is_empty() {

@@ -83,9 +83,10 @@ fn write_to<S: Sink>(file: S, image: &Image, processed: bool) -> io::Result<S> {
     Ok(sealed.file)
 }
 
-/// Contents of a snapshot.
-#[derive(Debug, Default)]
+/// Contents of a snapshot, without the nodes.
+#[derive(Debug)]
 pub(super) struct Snapshot {
+    /// Image without nodes.
     pub(super) image: Image,
     /// Zxid of the last transaction that it shows, if it says so itself.
     pub(super) told: Option<Zxid>,
@@ -93,12 +94,18 @@ pub(super) struct Snapshot {
     pub(super) shown: Zxid,
 }
 
-/// Reads the snapshot of this zxid.
-pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Snapshot, StorageError> {
+/// Reads the snapshot of this zxid, and calls `each` for its nodes, in order. They mean nothing if it fails then: the seal is
+/// behind them.
+pub(super) fn read(
+    disk: &dyn Disk,
+    file: &Path,
+    last_zxid: Zxid,
+    each: impl FnMut(ImageNode),
+) -> Result<Snapshot, StorageError> {
     let invalid = |(offset, reason)| StorageError::Snapshot { file: file.into(), offset, reason };
     let raw = disk.read(file).map_err(|source| StorageError::io("read", file, source))?;
     let content = decompress(raw, file).map_err(|error| invalid((0, error.to_string())))?;
-    let snapshot = decode(&content, last_zxid).map_err(invalid)?;
+    let snapshot = decode(&content, last_zxid, each).map_err(invalid)?;
     if let Some(told) = snapshot.told.filter(|told| *told < last_zxid) {
         let reason = format!("it was taken after transaction {told}");
         return Err(StorageError::Misnamed { file: file.into(), reason });
@@ -106,11 +113,20 @@ pub(super) fn read(disk: &dyn Disk, file: &Path, last_zxid: Zxid) -> Result<Snap
     Ok(snapshot)
 }
 
-/// Reads the bytes of a snapshot of this zxid. The error is the offset up to which they could be read, and the reason.
-pub(super) fn decode(content: &Bytes, last_zxid: Zxid) -> Result<Snapshot, (usize, String)> {
+/// Reads the bytes of a snapshot of this zxid, and calls `each` for its nodes, in order. The error is the offset up to which they
+/// could be read, and the reason.
+pub(super) fn decode(
+    content: &Bytes,
+    last_zxid: Zxid,
+    mut each: impl FnMut(ImageNode),
+) -> Result<Snapshot, (usize, String)> {
     let (mut input, whole) = (content.clone(), content.len());
-    let parsed = parse(&mut input, last_zxid).map_err(|reason| (whole - input.len(), reason.to_string()));
-    let mut image = parsed?;
+    let mut shown = None;
+    let parsed = parse(&mut input, last_zxid, |node| {
+        shown = shown.max(Some(node.czxid.max(node.mzxid).max(node.pzxid)));
+        each(node);
+    });
+    let mut image = parsed.map_err(|reason| (whole - input.len(), reason.to_string()))?;
     let sealed = whole - input.len();
     let seal = i64::decode(&mut input, "seal").map_err(|error| (sealed, error.to_string()))?;
     let mut sum = Sum::of(content);
@@ -121,8 +137,7 @@ pub(super) fn decode(content: &Bytes, last_zxid: Zxid) -> Result<Snapshot, (usiz
     let Behind { digest, processed } = behind(sum, input).map_err(|reason| (at, reason))?;
     image.digest = digest;
     let told = processed.max(digest.map(|(zxid, _)| zxid));
-    let zxids = image.nodes.iter().map(|node| node.czxid.max(node.mzxid).max(node.pzxid));
-    let shown = zxids.chain(told).max().unwrap_or_default();
+    let shown = shown.max(told).unwrap_or_default();
     Ok(Snapshot { image, told, shown })
 }
 
@@ -201,7 +216,8 @@ pub(super) fn is_whole(disk: &dyn Disk, file: &Path) -> bool {
     sealed.is_some_and(|(sealed, seal)| i64::from_be_bytes(*seal) == i64::from(adler2::adler32_slice(sealed)))
 }
 
-fn parse(input: &mut Bytes, last_zxid: Zxid) -> Result<Image, DecodeError> {
+/// Reads everything before the first seal. The nodes go to `each`.
+fn parse(input: &mut Bytes, last_zxid: Zxid, mut each: impl FnMut(ImageNode)) -> Result<Image, DecodeError> {
     let header = FileHeader::decode(input, "header")?;
     if (header.magic, header.version) != (MAGIC, FORMAT) {
         return Err(DecodeError::UnexpectedType { what: "the magic number", op: header.magic });
@@ -222,7 +238,7 @@ fn parse(input: &mut Bytes, last_zxid: Zxid) -> Result<Image, DecodeError> {
         if path == "/" {
             return Ok(image);
         }
-        image.nodes.push(decode_node(&path, &lists, input)?);
+        each(decode_node(&path, &lists, input)?);
     }
 }
 

@@ -40,8 +40,10 @@ pub(crate) fn image_from_bytes(bytes: &Bytes) -> Result<Image, SnapshotError> {
     if bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(b"\x82SNAPPY") {
         return Err(error(0, "it is compressed: decompress it first"));
     }
-    let decoded = snapshot::decode(bytes, Zxid(0));
+    let mut nodes = Vec::new();
+    let decoded = snapshot::decode(bytes, Zxid(0), |node| nodes.push(node));
     let mut snapshot = decoded.map_err(|(offset, reason)| SnapshotError { offset, reason })?;
+    snapshot.image.nodes = nodes;
     check(&snapshot.image.nodes).map_err(|reason| SnapshotError { offset: bytes.len(), reason })?;
     if !(Zxid(0)..=HIGHEST).contains(&snapshot.shown) {
         return Err(error(bytes.len(), "its zxids leave no room for further transactions"));

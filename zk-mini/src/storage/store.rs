@@ -57,8 +57,7 @@ impl Store {
         files.remove_unfinished();
         let session_secret = new_secret.map(|new| secret::keep(&files, new)).transpose()?;
         let config = Config { session_secret, ..config };
-        let recovery = recovery::recover_files(&files, None, config.clone(), now)?;
-        recovery.make_durable(&files)?;
+        let recovery = recovery::recover_durably(&files, config.clone(), now)?;
         recovery.cut_tail(&files)?;
         owner::note_logs(&files, &locks)?;
         let mut store = Self {
@@ -156,7 +155,8 @@ impl Store {
             return Err(StorageError::Gone { file: log.path().into() });
         }
         let open = self.log.as_ref().map(|log| (log.path(), log.end()));
-        let core = recovery::recover_files(&self.snapshots.files, open, self.config.clone(), now)?.core;
+        let core =
+            recovery::recover_files(&self.snapshots.files, open, self.config.clone(), now, &|_| ())?.core;
         self.last = core.last_zxid();
         Ok(core)
     }
@@ -287,6 +287,18 @@ mod tests {
             assert_eq!(left.core.last_zxid(), Zxid(3), "with seed {seed}");
             assert_eq!(left.core.sessions().len(), 3, "with seed {seed}");
         }
+        Ok(())
+    }
+
+    #[test]
+    fn a_start_that_cannot_sync_a_file_that_it_has_read_is_refused() -> io::Result<()> {
+        let disk = left_by_another(1)?;
+        disk.set_failing_syncs(true);
+        let refused = open(&disk).map(|store| store.last).map_err(|error| error.to_string());
+        let names = |error: &String| error.contains("sync") && error.contains("snapshot.2");
+        assert!(refused.as_ref().is_err_and(names), "{refused:?}");
+        disk.set_failing_syncs(false);
+        assert_eq!(open(&disk).map_err(io::Error::other)?.last, Zxid(3));
         Ok(())
     }
 
