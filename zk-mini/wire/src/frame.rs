@@ -14,6 +14,39 @@ pub const DEFAULT_MAX_FRAME: usize = 0xf_ffff;
 /// [`DecodeError::BadLength`] if the length is negative or over `max`. The rest of the stream cannot be read then:
 /// close the connection.
 pub fn next_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Bytes>, DecodeError> {
+    let Some(len) = frame_len(buffer, max)? else { return Ok(None) };
+    buffer.advance(4);
+    Ok(Some(buffer.split_to(len - 4).freeze()))
+}
+
+/// Takes all whole frames off the front of `buffer`, at once because each time costs as much, for [`split_frame`] to take apart;
+/// empty until the first has arrived whole.
+///
+/// # Errors
+/// [`DecodeError::BadLength`] if no whole frame is left before a length that is negative or over `max`.
+pub fn whole_frames(buffer: &mut BytesMut, max: usize) -> Result<Bytes, DecodeError> {
+    let mut whole = 0;
+    loop {
+        match frame_len(&buffer[whole..], max) {
+            Ok(Some(len)) => whole += len,
+            Ok(None) if whole == 0 => return Ok(Bytes::new()),
+            Err(error) if whole == 0 => return Err(error),
+            Ok(None) | Err(_) => return Ok(buffer.split_to(whole).freeze()),
+        }
+    }
+}
+
+/// Takes the next frame off the front of [`whole_frames`] and returns its body; `None` if none is left.
+pub fn split_frame(frames: &mut Bytes) -> Option<Bytes> {
+    let head = frames.first_chunk::<4>()?;
+    let body = usize::try_from(i32::from_be_bytes(*head)).ok()?;
+    frames.advance(4);
+    Some(frames.split_to(body))
+}
+
+/// Returns the length of the whole frame at the front of `buffer`, with the four bytes of its length; `None` until all of it has
+/// arrived.
+fn frame_len(buffer: &[u8], max: usize) -> Result<Option<usize>, DecodeError> {
     let Some(head) = buffer.first_chunk::<4>() else { return Ok(None) };
     let len = i32::from_be_bytes(*head);
     let body = usize::try_from(len)
@@ -21,11 +54,7 @@ pub fn next_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Bytes>, De
         .filter(|&body| body <= max)
         .ok_or(DecodeError::BadLength { what: "frame", len })?;
     // The length stays in the buffer until the whole frame is there.
-    if buffer.len() < 4 + body {
-        return Ok(None);
-    }
-    buffer.advance(4);
-    Ok(Some(buffer.split_to(body).freeze()))
+    Ok((buffer.len() >= 4 + body).then_some(4 + body))
 }
 
 /// Writer that appends one frame to a buffer. [`finish`](Self::finish), or the drop, fills in its length.
@@ -108,6 +137,20 @@ mod tests {
         assert_eq!(next_frame(&mut two, 10), Ok(Some(Bytes::from_static(&[7]))));
         assert_eq!(next_frame(&mut two, 10), Ok(Some(Bytes::new())));
         assert_eq!(next_frame(&mut two, 10), Ok(None));
+    }
+
+    #[test]
+    fn whole_frames_come_out_at_once_before_what_follows_them() {
+        const TWO: &[u8] = &[0, 0, 0, 1, 7, 0, 0, 0, 0];
+        for rest in [&[][..], &[0, 0], &[0, 0, 0, 2, 5], &[0xff; 4]] {
+            let mut arrived = buffer(&[TWO, rest].concat());
+            let mut frames = whole_frames(&mut arrived, 10).unwrap();
+            let bodies: Vec<_> = std::iter::from_fn(|| split_frame(&mut frames)).collect();
+            assert_eq!(bodies, [&[7][..], &[]], "before {rest:?}");
+            assert_eq!(arrived, rest);
+            let next = whole_frames(&mut arrived, 10);
+            assert_eq!(next.is_err(), rest == [0xff; 4], "{next:?}");
+        }
     }
 
     #[test]

@@ -1,37 +1,35 @@
 //! `Stat`: metadata of a node.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use crate::codec::{Encode, decoded_records};
+use crate::codec::{Decode, DecodeError, Encode, need};
 use crate::numbers::{SessionId, UnixMillis, Version, Zxid};
 
-decoded_records! {
-    /// Metadata of a node. 68 bytes on the wire.
-    #[derive(Copy, Default, Hash)]
-    Stat {
-        /// Transaction that created the node.
-        czxid: Zxid,
-        /// Transaction that last set its data.
-        mzxid: Zxid,
-        /// Time of the creation.
-        ctime: UnixMillis,
-        /// Time at which the data was last set.
-        mtime: UnixMillis,
-        /// Number of times that the data was set.
-        version: Version,
-        /// Number of times that a child was created or deleted.
-        cversion: Version,
-        /// Number of times that the ACL was set.
-        aversion: Version,
-        /// Session that owns the node if it is ephemeral, [`SessionId::NONE`] otherwise.
-        ephemeral_owner: SessionId,
-        /// Number of bytes of data; 0 for null, too.
-        data_length: i32,
-        /// Number of children.
-        num_children: i32,
-        /// Transaction that last created or deleted a child.
-        pzxid: Zxid,
-    }
+/// Metadata of a node. 68 bytes on the wire.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Stat {
+    /// Transaction that created the node.
+    pub czxid: Zxid,
+    /// Transaction that last set its data.
+    pub mzxid: Zxid,
+    /// Time of the creation.
+    pub ctime: UnixMillis,
+    /// Time at which the data was last set.
+    pub mtime: UnixMillis,
+    /// Number of times that the data was set.
+    pub version: Version,
+    /// Number of times that a child was created or deleted.
+    pub cversion: Version,
+    /// Number of times that the ACL was set.
+    pub aversion: Version,
+    /// Session that owns the node if it is ephemeral, [`SessionId::NONE`] otherwise.
+    pub ephemeral_owner: SessionId,
+    /// Number of bytes of data; 0 for null, too.
+    pub data_length: i32,
+    /// Number of children.
+    pub num_children: i32,
+    /// Transaction that last created or deleted a child.
+    pub pzxid: Zxid,
 }
 
 impl Stat {
@@ -56,5 +54,28 @@ impl Encode for Stat {
         rest.put_i32(self.num_children);
         rest.put_i64(self.pzxid.0);
         out.put_slice(&bytes);
+    }
+}
+
+impl Decode for Stat {
+    /// Reads all fields at once, as they are written.
+    fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
+        need(input.len(), Self::LEN, what)?;
+        let mut bytes = [0; Self::LEN];
+        input.copy_to_slice(&mut bytes);
+        let mut rest = &bytes[..];
+        Ok(Self {
+            czxid: Zxid(rest.get_i64()),
+            mzxid: Zxid(rest.get_i64()),
+            ctime: UnixMillis(rest.get_i64()),
+            mtime: UnixMillis(rest.get_i64()),
+            version: Version(rest.get_i32()),
+            cversion: Version(rest.get_i32()),
+            aversion: Version(rest.get_i32()),
+            ephemeral_owner: SessionId(rest.get_i64()),
+            data_length: rest.get_i32(),
+            num_children: rest.get_i32(),
+            pzxid: Zxid(rest.get_i64()),
+        })
     }
 }
