@@ -21,12 +21,17 @@ pub(crate) struct Chunks {
     /// Number of bytes of `last` that have been taken. Advancing `last` would hide its capacity.
     taken: usize,
     len: usize,
+    /// Length of the last buffer that was freed: the next burst will probably be as long.
+    expected: usize,
 }
 
 impl Chunks {
     pub(crate) fn push(&mut self, frame: &Bytes) {
         self.len += frame.len();
         if frame.len() < LONG {
+            if self.last.capacity() == 0 {
+                self.last.reserve(std::mem::take(&mut self.expected));
+            }
             return self.last.extend_from_slice(frame);
         }
         if !self.last.is_empty() {
@@ -48,11 +53,12 @@ impl Chunks {
     /// Removes everything, and keeps a little capacity.
     pub(crate) fn clear(&mut self) {
         self.first.clear();
-        self.last.clear();
-        (self.taken, self.len) = (0, 0);
         if self.last.capacity() > KEPT_CAPACITY {
+            self.expected = self.last.len();
             self.last = BytesMut::new();
         }
+        self.last.clear();
+        (self.taken, self.len) = (0, 0);
     }
 }
 
@@ -109,5 +115,20 @@ mod tests {
             }
             assert!(out == all && chunks.is_empty());
         }
+    }
+
+    #[test]
+    fn memory_of_a_burst_is_freed_and_asked_for_at_once_by_the_next_one() {
+        let frame = Bytes::from(vec![7; 1024]);
+        let mut chunks = Chunks::default();
+        let frames = 1 + KEPT_CAPACITY / frame.len();
+        (0..frames).for_each(|_| chunks.push(&frame));
+        chunks.clear();
+        assert_eq!(chunks.last.capacity(), 0);
+        chunks.push(&frame);
+        assert!(chunks.last.capacity() >= frames * frame.len());
+        chunks.clear();
+        chunks.push(&frame);
+        assert!(chunks.last.capacity() <= KEPT_CAPACITY, "it was short");
     }
 }
