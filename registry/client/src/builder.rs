@@ -4,7 +4,6 @@ use std::fmt;
 use std::future::pending;
 use std::num::NonZeroU32;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -357,7 +356,6 @@ impl Builder {
             call_timeout,
             max_request,
             max_pending: MAX_PENDING,
-            next_call: AtomicU64::new(0),
         }))
     }
 

@@ -1,22 +1,24 @@
 //! Calls: encode, hand over to the driver, wait, decode.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use common::Clock;
 use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use zk_wire::path::PathError;
-use zk_wire::{AddWatch, Auth, ByteString, ErrorCode, Request, decode_all};
+use zk_wire::{
+    AddWatch, Auth, ByteString, Encode, ErrorCode, Exists, GetChildren2, GetData, Request, decode_all,
+};
 
 use crate::chroot::Chroot;
-use crate::command::{CallReply, Command, Notify, Shared};
+use crate::command::{CallReply, Caller, Command, NewCall, Notify, Shared};
 use crate::error::Error;
 use crate::feed::feed;
+use crate::intake::{Commands, TooLong};
 use crate::persistent_watch::PersistentWatch;
-use crate::session::{CallFailure, CallId, Outgoing, WatchKind};
+use crate::session::{CallFailure, CallId, WatchKey, WatchKind};
 use crate::watch::Watch;
 
 /// Bytes before a request's body. A path in a setWatches2 stands behind 36 (header, zxid, five lengths of lists), and must
@@ -24,10 +26,17 @@ use crate::watch::Watch;
 const HEADER: usize = 8;
 const HEADER_WITH_WATCH: usize = 36;
 
+/// Request whose body is a path, and true to set a watch.
+pub(crate) trait Read: Request {}
+
+impl Read for Exists {}
+impl Read for GetChildren2 {}
+impl Read for GetData {}
+
 /// State shared by all handles of a client.
 #[derive(Debug)]
 pub(crate) struct Inner {
-    pub(crate) commands: mpsc::UnboundedSender<Command>,
+    pub(crate) commands: Commands,
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: Clock,
     /// Runtime of the driver.
@@ -38,7 +47,6 @@ pub(crate) struct Inner {
     pub(crate) call_timeout: Duration,
     pub(crate) max_request: usize,
     pub(crate) max_pending: usize,
-    pub(crate) next_call: AtomicU64,
 }
 
 /// Returns ZooKeeper's name of a request's operation.
@@ -58,13 +66,22 @@ pub(crate) fn identity(scheme: &str, auth: Bytes) -> Auth {
 impl Inner {
     /// Sends a request and decodes its answer; `path` names the node in an error.
     pub(crate) async fn call<R: Request>(&self, path: &str, request: &R) -> Result<R::Response, Error> {
-        self.begin(path, request)?.wait::<R>(path).await
+        self.start::<R>(path, |body| request.encode(body), None)?.wait::<R>(path).await
     }
 
-    /// Sends a request: the first half of [`Self::call`].
-    pub(crate) fn begin<R: Request>(&self, path: &str, request: &R) -> Result<PendingCall<'_>, Error> {
-        let request = Outgoing { op: R::OP, body: self.encode(path, request, HEADER)?, watch: None };
-        Ok(self.start(request, None))
+    /// Makes a read that sets no watch.
+    pub(crate) async fn read<R: Read>(&self, path: &str) -> Result<R::Response, Error> {
+        self.begin_read::<R>(path)?.wait::<R>(path).await
+    }
+
+    /// Sends a read that sets no watch: the first half of [`Self::read`].
+    pub(crate) fn begin_read<R: Read>(&self, path: &str) -> Result<PendingCall<'_>, Error> {
+        let full = self.chroot.full(path).map_err(|source| invalid::<R>(path, source))?;
+        let encode = |body: &mut BytesMut| {
+            full.encode(body);
+            false.encode(body);
+        };
+        self.start::<R>(path, encode, None)
     }
 
     /// Sends a request that sets a one-shot watch. The outer error means that no watch is set. exists sets its watch also
@@ -76,10 +93,9 @@ impl Inner {
         kind: WatchKind,
         full: ByteString,
     ) -> Result<(Result<R::Response, Error>, Watch), Error> {
-        let body = self.encode(path, request, HEADER_WITH_WATCH)?;
         let (notify, outcome) = oneshot::channel();
-        let request = Outgoing { op: R::OP, body, watch: Some((kind, full)) };
-        let call = self.start(request, Some(Notify::Once(notify)));
+        let watch = Some(((kind, full), Notify::Once(notify)));
+        let call = self.start::<R>(path, |body| request.encode(body), watch)?;
         let watch = Watch::new(call.id, outcome, self.commands.downgrade());
         match call.wait::<R>(path).await {
             Err(error) if kind != WatchKind::Exist || error.code() != Some(ErrorCode::NO_NODE) => Err(error),
@@ -91,33 +107,34 @@ impl Inner {
     pub(crate) async fn add_watch(&self, path: &str, kind: WatchKind) -> Result<PersistentWatch, Error> {
         let full = self.chroot.apply(path).map_err(|source| invalid::<AddWatch>(path, source))?;
         let request = AddWatch { path: full.clone(), mode: i32::from(kind == WatchKind::Recursive) };
-        let body = self.encode(path, &request, HEADER_WITH_WATCH)?;
         let (sender, updates) = feed();
-        let request = Outgoing { op: AddWatch::OP, body, watch: Some((kind, full)) };
-        let call = self.start(request, Some(Notify::Each(sender)));
+        let watch = Some(((kind, full), Notify::Each(sender)));
+        let call = self.start::<AddWatch>(path, |body| request.encode(body), watch)?;
         let watch = PersistentWatch::new(call.id, updates, self.commands.downgrade());
         call.wait::<AddWatch>(path).await?;
         Ok(watch)
     }
 
-    fn encode<R: Request>(&self, path: &str, request: &R, header: usize) -> Result<Bytes, Error> {
-        let mut body = BytesMut::new();
-        request.encode(&mut body);
-        let (size, limit) = (body.len() + header, self.max_request);
-        if size > limit {
-            return Err(Error::TooLarge { op: op_name::<R>(), path: path.to_owned(), size, limit });
-        }
-        Ok(body.freeze())
-    }
-
-    fn start(&self, request: Outgoing, notify: Option<Notify>) -> PendingCall<'_> {
-        // Relaxed: only the number itself matters.
-        let id = CallId(self.next_call.fetch_add(1, Ordering::Relaxed));
+    fn start<R: Request>(
+        &self,
+        path: &str,
+        encode: impl FnOnce(&mut BytesMut),
+        watch: Option<(WatchKey, Notify)>,
+    ) -> Result<PendingCall<'_>, Error> {
+        let header = if watch.is_some() { HEADER_WITH_WATCH } else { HEADER };
+        let limit = self.max_request.saturating_sub(header);
+        let (watch, notify) = watch.unzip();
         let (reply, receiver) = oneshot::channel();
-        // A closed channel drops `reply`, which the call sees as `Closed`.
-        let call = Command::Call { id, request, wait: self.call_timeout, reply, notify };
-        let is_taken = self.commands.send(call).is_ok();
-        PendingCall { id, reply: receiver, done: false, is_taken, inner: self }
+        let caller = Caller { reply, notify };
+        let call = NewCall { op: R::OP, watch, wait: self.call_timeout, caller };
+        match self.commands.call(call, encode, limit) {
+            // Without a driver the call was dropped, which it sees as `Closed`.
+            Ok((id, is_taken)) => Ok(PendingCall { id, reply: receiver, done: false, is_taken, inner: self }),
+            Err(TooLong { len }) => {
+                let (size, limit) = (len + header, self.max_request);
+                Err(Error::TooLarge { op: op_name::<R>(), path: path.to_owned(), size, limit })
+            }
+        }
     }
 }
 
@@ -163,8 +180,28 @@ impl PendingCall<'_> {
 impl Drop for PendingCall<'_> {
     fn drop(&mut self) {
         if !self.done {
-            // A closed channel: the call is over anyway.
-            let _ = self.inner.commands.send(Command::Forget(self.id));
+            self.inner.commands.send(Command::Forget(self.id));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_have_the_layout_that_is_written_for_them() {
+        fn written(request: &impl Request) -> BytesMut {
+            let mut body = BytesMut::new();
+            request.encode(&mut body);
+            body
+        }
+        let (path, watch) = (ByteString::from("/a"), false);
+        let mut expected = BytesMut::new();
+        Chroot::default().full("/a").unwrap().encode(&mut expected);
+        watch.encode(&mut expected);
+        assert_eq!(written(&Exists { path: path.clone(), watch }), expected);
+        assert_eq!(written(&GetChildren2 { path: path.clone(), watch }), expected);
+        assert_eq!(written(&GetData { path, watch }), expected);
     }
 }

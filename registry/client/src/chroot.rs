@@ -1,11 +1,20 @@
 //! The chroot: the caller's `/` is a node of the server's tree.
 
-use zk_wire::ByteString;
+use bytes::{BufMut, BytesMut};
 use zk_wire::path::{self, PathError};
+use zk_wire::{ByteString, Encode, put_len};
 
 /// Path of the server's tree that the caller sees as `/`. Empty for the root; never ends with a slash.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Chroot(String);
+
+/// Path of the server's tree in its two parts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FullPath<'a> {
+    chroot: &'a str,
+    /// The caller's path; empty for the chroot itself.
+    below: &'a str,
+}
 
 impl Chroot {
     /// Takes a chroot that `servers::parse_chroot` has checked.
@@ -20,12 +29,15 @@ impl Chroot {
 
     /// Returns the server's path of a caller's path.
     pub(crate) fn apply(&self, path: &str) -> Result<ByteString, PathError> {
+        let FullPath { chroot, below } = self.full(path)?;
+        Ok(if chroot.is_empty() { below.into() } else { format!("{chroot}{below}").into() })
+    }
+
+    /// Returns the same, to be written without a copy in between.
+    pub(crate) fn full<'a>(&'a self, path: &'a str) -> Result<FullPath<'a>, PathError> {
         path::validate(path)?;
-        Ok(match (self.0.as_str(), path) {
-            ("", path) => path.into(),
-            (chroot, "/") => chroot.into(),
-            (chroot, path) => format!("{chroot}{path}").into(),
-        })
+        let chroot = self.0.as_str();
+        Ok(FullPath { chroot, below: if !chroot.is_empty() && path == "/" { "" } else { path } })
     }
 
     /// Returns the server's path for a create.
@@ -49,9 +61,31 @@ impl Chroot {
     }
 }
 
+impl Encode for FullPath<'_> {
+    fn encode(&self, out: &mut BytesMut) {
+        put_len(self.chroot.len() + self.below.len(), out);
+        out.put_slice(self.chroot.as_bytes());
+        out.put_slice(self.below.as_bytes());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_written_as_if_it_were_one() {
+        for chroot in ["", "/a", "/a/b"] {
+            let chroot = Chroot::new(chroot.to_owned());
+            for path in ["/", "/x", "/x/y"] {
+                let (mut parts, mut whole) = (BytesMut::new(), BytesMut::new());
+                chroot.full(path).unwrap().encode(&mut parts);
+                chroot.apply(path).unwrap().encode(&mut whole);
+                assert_eq!(parts, whole, "{chroot:?} {path}");
+            }
+        }
+        assert!(Chroot::default().full("/a//b").is_err());
+    }
 
     #[test]
     fn stripping_undoes_applying() {

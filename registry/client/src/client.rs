@@ -178,8 +178,7 @@ impl Client {
     /// # Errors
     /// [`Error`], but not if the node does not exist.
     pub async fn exists(&self, path: &str) -> Result<Option<Stat>, Error> {
-        let full = self.full::<Exists>(path)?;
-        existing(self.call(path, Exists { path: full, watch: false }).await)
+        existing(self.inner.read::<Exists>(path).await)
     }
 
     /// Returns the same as [`Self::exists`], and sets a watch for the node's creation, deletion or next change of data.
@@ -198,8 +197,7 @@ impl Client {
     /// # Errors
     /// [`Error`]; of the server's codes mostly `NO_NODE`.
     pub async fn get(&self, path: &str) -> Result<(Bytes, Stat), Error> {
-        let full = self.full::<GetData>(path)?;
-        self.call(path, GetData { path: full, watch: false }).await.map(data_and_stat)
+        self.inner.read::<GetData>(path).await.map(data_and_stat)
     }
 
     /// Reads many nodes, as [`Self::get`] does; the results are in the order of the paths. Sends up to 128 requests at a time.
@@ -210,11 +208,8 @@ impl Client {
         let mut answers = Vec::with_capacity(paths.len());
         let mut under_way = VecDeque::with_capacity(UNDER_WAY);
         loop {
-            under_way.extend(paths.by_ref().take(UNDER_WAY - under_way.len()).map(|path| {
-                let begun = self.full::<GetData>(path);
-                let request = begun.map(|full| GetData { path: full, watch: false });
-                (path, request.and_then(|request| self.inner.begin(path, &request)))
-            }));
+            let next = paths.by_ref().take(UNDER_WAY - under_way.len());
+            under_way.extend(next.map(|path| (path, self.inner.begin_read::<GetData>(path))));
             let Some((path, begun)) = under_way.pop_front() else { return answers };
             answers.push(match begun {
                 Ok(call) => call.wait::<GetData>(path).await.map(data_and_stat),
@@ -250,8 +245,7 @@ impl Client {
     /// # Errors
     /// [`Error`]; of the server's codes mostly `NO_NODE`.
     pub async fn children(&self, path: &str) -> Result<(Vec<String>, Stat), Error> {
-        let full = self.full::<GetChildren2>(path)?;
-        let reply = self.call(path, GetChildren2 { path: full, watch: false }).await?;
+        let reply = self.inner.read::<GetChildren2>(path).await?;
         Ok((names(reply.children), reply.stat))
     }
 
@@ -441,7 +435,7 @@ impl Client {
         let (op, path) = ("closeSession", "/".to_owned());
         let (done, outcome) = oneshot::channel();
         // A closed channel drops `done`, and `outcome` fails.
-        let sent = self.inner.commands.send(Command::Close { within: limit, done }).is_ok();
+        let sent = self.inner.commands.send(Command::Close { within: limit, done });
         match outcome.await {
             Ok(CloseResult::Unknown { sent }) => Err(Error::ConnectionLost { op, path, sent }),
             Ok(CloseResult::Closed | CloseResult::AlreadyGone) => Ok(()),

@@ -7,11 +7,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::Millis;
 use tokio::sync::{oneshot, watch};
-use zk_wire::{ErrorCode, WatchedEvent};
+use zk_wire::{ErrorCode, OpCode, WatchedEvent};
 
 use crate::error::Attempt;
 use crate::feed::FeedSender;
-use crate::session::{CallFailure, CallId, CloseResult, LoginError, Outgoing};
+use crate::session::{CallFailure, CallId, CloseResult, LoginError, WatchKey};
 use crate::session_state::{Credentials, SessionState, WatchLost};
 
 /// Result of a call: the body of the server's answer.
@@ -23,19 +23,30 @@ pub(crate) type WatchOutcome = Result<WatchedEvent, WatchLost>;
 /// Request of a handle to the driver.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Make a call; send the answer to `reply`, and the events of its watch to `notify`.
-    Call {
-        id: CallId,
-        request: Outgoing,
-        /// Maximum time to wait for a connection.
-        wait: Duration,
-        reply: oneshot::Sender<CallReply>,
-        notify: Option<Notify>,
-    },
+    /// Make a call, whose body has `len` bytes.
+    Call { id: CallId, len: usize, call: NewCall },
     /// Drop a call or its watch: its handle is gone.
     Forget(CallId),
     /// End the session.
     Close { within: Duration, done: oneshot::Sender<CloseResult> },
+}
+
+/// Call to make.
+#[derive(Debug)]
+pub(crate) struct NewCall {
+    pub(crate) op: OpCode,
+    /// Watch that the server sets.
+    pub(crate) watch: Option<WatchKey>,
+    /// Maximum time to wait for a connection.
+    pub(crate) wait: Duration,
+    pub(crate) caller: Caller,
+}
+
+/// Ways to the handles that wait for a call and for its watch.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) reply: oneshot::Sender<CallReply>,
+    pub(crate) notify: Option<Notify>,
 }
 
 /// Way to the handle of a watch.

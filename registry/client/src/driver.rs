@@ -5,26 +5,25 @@
 use std::collections::HashMap;
 use std::future::pending;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 
 use common::log::quietly;
 use common::{Clock, Millis};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use zk_wire::WatchedEvent;
 
 use crate::attempts::{AttemptEvent, Attempts, Target};
 use crate::chroot::Chroot;
-use crate::command::{CallReply, Command, Notify, Refusal, Shared};
+use crate::command::{Caller, Command, NewCall, Notify, Refusal, Shared};
 use crate::connect::Connect;
 use crate::feed::WatchUpdate;
+use crate::intake::{Batch, Commands, Intake, intake};
 use crate::link::Link;
 use crate::session::{
-    AttemptId, CallId, CloseResult, DisconnectCause, Input, Output, Session, SessionConfig,
+    AttemptId, Call, CallId, CloseResult, DisconnectCause, Input, Outgoing, Output, Session, SessionConfig,
 };
 use crate::session_state::{CloseReason, SessionState};
-
-/// Maximum number of commands taken at once; their requests leave in one write.
-const BATCH: usize = 256;
 
 /// Probable reason for the end of a connection during the handshake: the server does not tell.
 const TURNED_AWAY: &str = " during the handshake; it may have reached its limit of connections from this address \
@@ -34,11 +33,11 @@ const NO_CONNECTION: &str = "no connection in time";
 
 /// State of the task.
 pub(crate) struct Driver {
-    session: Session,
+    session: Session<Caller>,
     clock: Clock,
     attempts: Attempts,
     link: Option<Link>,
-    commands: mpsc::UnboundedReceiver<Command>,
+    intake: Intake,
     shared: Arc<Shared>,
     session_timeout: Millis,
     chroot: Chroot,
@@ -48,18 +47,11 @@ pub(crate) struct Driver {
     addresses: Vec<Vec<String>>,
     /// Server and address of the link.
     target: Target,
-    calls: HashMap<CallId, Caller>,
     watches: HashMap<CallId, Notify>,
     closers: Vec<oneshot::Sender<CloseResult>>,
     /// Number that was noted last.
     failed_rounds: u32,
     ended: bool,
-}
-
-/// Ways to the handles that wait for a call and for its watch.
-struct Caller {
-    reply: oneshot::Sender<CallReply>,
-    notify: Option<Notify>,
 }
 
 impl Driver {
@@ -70,8 +62,8 @@ impl Driver {
         connector: Arc<dyn Connect>,
         chroot: Chroot,
         clock: Clock,
-    ) -> (Self, mpsc::UnboundedSender<Command>, Arc<Shared>) {
-        let (sender, commands) = mpsc::unbounded_channel();
+    ) -> (Self, Commands, Arc<Shared>) {
+        let (commands, intake) = intake();
         let shared = Arc::new(Shared::new(&servers, config.session_timeout));
         let driver = Self {
             session_timeout: config.session_timeout,
@@ -79,44 +71,57 @@ impl Driver {
             clock,
             attempts: Attempts::default(),
             link: None,
-            commands,
+            intake,
             shared: Arc::clone(&shared),
             chroot,
             connector,
             addresses: vec![Vec::new(); servers.len()],
             servers: servers.into(),
             target: Target { server: 0, address: String::new() },
-            calls: HashMap::new(),
             watches: HashMap::new(),
             closers: Vec::new(),
             failed_rounds: 0,
             ended: false,
         };
-        (driver, sender, shared)
+        (driver, commands, shared)
     }
 
     /// Runs until the session is closed.
     pub(crate) async fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Batch::default();
         let mut handles_left = true;
+        let clock = self.clock.clone();
+        let mut due = pin!(clock.sleep_until(None));
+        let mut armed = None;
         self.handle(self.clock.now(), Input::Timeout);
         while !self.ended {
+            if let Some(link) = &mut self.link {
+                self.session.transmit(link.outgoing());
+            }
+            // All calls of a millisecond have the same: to set a timer takes longer than a call.
             let deadline = self.session.poll_deadline();
+            if deadline != armed {
+                due.set(clock.sleep_until(deadline));
+                armed = deadline;
+            }
             // Bytes that have arrived come before the clock: a busy task must not count the server as silent.
             tokio::select! {
                 biased;
                 read = read(&mut self.link) => self.handle_read(self.clock.now(), read),
                 event = self.attempts.next() => self.handle_attempt(self.clock.now(), event),
-                count = self.commands.recv_many(&mut batch, BATCH), if handles_left => {
+                left = self.intake.take(&mut batch), if handles_left => {
+                    handles_left = left;
                     // Once for all of them: reading the clock takes a while.
                     let now = self.clock.now();
-                    if count == 0 {
-                        handles_left = false;
-                        self.handle(now, Input::Close { deadline: now + self.session_timeout });
-                    }
-                    batch.drain(..).for_each(|command| self.handle_command(now, command));
+                    self.handle_commands(now, &mut batch);
+                    let close = Input::Close { deadline: now + self.session_timeout };
+                    // What is due is done even if callers never stop.
+                    self.handle(now, if handles_left { Input::Timeout } else { close });
                 }
-                () = self.clock.sleep_until(deadline) => self.handle(self.clock.now(), Input::Timeout),
+                () = &mut due, if armed.is_some() => {
+                    armed = None;
+                    self.handle(self.clock.now(), Input::Timeout);
+                }
             }
         }
     }
@@ -181,31 +186,34 @@ impl Driver {
         self.handle(now, Input::Lost);
     }
 
-    fn handle_command(&mut self, now: Millis, command: Command) {
-        match command {
-            Command::Call { id, request, wait, reply, notify } => {
-                self.calls.insert(id, Caller { reply, notify });
-                let deadline = now + Millis::from(wait);
-                self.handle(now, Input::Call { id, request, deadline });
-            }
-            Command::Forget(id) => {
-                self.calls.remove(&id);
-                self.watches.remove(&id);
-                self.handle(now, Input::Forget(id));
-            }
-            Command::Close { within, done } => {
-                self.closers.push(done);
-                // One more, because the clock rounds down and the attempt must not end early.
-                self.handle(now, Input::Close { deadline: now + Millis::from(within) + Millis(1) });
+    fn handle_commands(&mut self, now: Millis, batch: &mut Batch) {
+        let mut bodies = &batch.bodies[..];
+        for command in batch.commands.drain(..) {
+            match command {
+                Command::Call { id, len, call: NewCall { op, watch, wait, caller } } => {
+                    let (body, rest) = bodies.split_at(len);
+                    bodies = rest;
+                    let (call, request) = (Call { id, caller }, Outgoing { op, body, watch });
+                    self.session.call(now, call, request, now + Millis::from(wait));
+                    self.perform_outputs();
+                }
+                Command::Forget(id) => {
+                    self.watches.remove(&id);
+                    self.handle(now, Input::Forget(id));
+                }
+                Command::Close { within, done } => {
+                    self.closers.push(done);
+                    // One more, because the clock rounds down and the attempt must not end early.
+                    self.handle(now, Input::Close { deadline: now + Millis::from(within) + Millis(1) });
+                }
             }
         }
+        batch.clear();
     }
 
     fn handle(&mut self, now: Millis, input: Input) {
         self.session.handle(now, input);
-        while let Some(output) = self.session.poll_output() {
-            self.perform(output);
-        }
+        self.perform_outputs();
         let failed_rounds = self.session.failed_rounds();
         // Whoever waits for them is told behind a lock.
         if std::mem::replace(&mut self.failed_rounds, failed_rounds) != failed_rounds {
@@ -213,7 +221,13 @@ impl Driver {
         }
     }
 
-    fn perform(&mut self, output: Output) {
+    fn perform_outputs(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            self.perform(output);
+        }
+    }
+
+    fn perform(&mut self, output: Output<Caller>) {
         match output {
             Output::LookUp { server } => self.look_up(server),
             Output::StopLookUp => {
@@ -229,11 +243,6 @@ impl Driver {
             }
             Output::AskMode { server } => {
                 self.attempts.ask_mode(server, self.servers[server].clone(), Arc::clone(&self.connector));
-            }
-            Output::Send(bytes) => {
-                if let Some(link) = &mut self.link {
-                    link.send(&bytes);
-                }
             }
             Output::Disconnect(cause) => {
                 self.link = None;
@@ -251,8 +260,7 @@ impl Driver {
                 }
                 self.blame(&self.target, cause.to_string());
             }
-            Output::Complete { id, result, watching } => {
-                let Some(Caller { reply, notify }) = self.calls.remove(&id) else { return };
+            Output::Complete { call: Call { id, caller: Caller { reply, notify } }, result, watching } => {
                 if let (true, Some(notify)) = (watching, notify) {
                     self.watches.insert(id, notify);
                 }

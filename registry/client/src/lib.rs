@@ -121,6 +121,7 @@ mod create_mode;
 mod driver;
 mod error;
 mod feed;
+mod intake;
 mod link;
 mod persistent_watch;
 mod reads;

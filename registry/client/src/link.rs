@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
-use zk_wire::{DecodeError, next_frame};
+use zk_wire::{DecodeError, split_frame, whole_frames};
 
 use crate::connect::Stream;
 
@@ -20,22 +20,30 @@ const READ_SIZE: usize = 16 * 1024;
 /// Minimum room for a read that begins with an answer.
 const LEAST_ROOM: usize = 4 * 1024;
 
-/// Open connection with its two buffers.
+/// Open connection with its buffers.
 pub(crate) struct Link {
     stream: Box<dyn Stream>,
     incoming: BytesMut,
+    /// Whole frames that have arrived.
+    frames: Bytes,
     outgoing: BytesMut,
     flushed: bool,
 }
 
 impl Link {
     pub(crate) fn new(stream: Box<dyn Stream>) -> Self {
-        Self { stream, incoming: BytesMut::new(), outgoing: BytesMut::new(), flushed: true }
+        Self {
+            stream,
+            incoming: BytesMut::new(),
+            frames: Bytes::new(),
+            outgoing: BytesMut::new(),
+            flushed: true,
+        }
     }
 
-    /// Appends bytes for [`Self::read`] to write.
-    pub(crate) fn send(&mut self, bytes: &Bytes) {
-        self.outgoing.extend_from_slice(bytes);
+    /// Returns the buffer of bytes for [`Self::read`] to write, to append to.
+    pub(crate) fn outgoing(&mut self) -> &mut BytesMut {
+        &mut self.outgoing
     }
 
     /// Writes all that was sent and waits until bytes arrive. Dropping the future loses nothing.
@@ -57,7 +65,10 @@ impl Link {
     /// # Errors
     /// A length that no frame can have.
     pub(crate) fn next_frame(&mut self) -> Result<Option<Bytes>, DecodeError> {
-        next_frame(&mut self.incoming, MAX_REPLY)
+        if self.frames.is_empty() {
+            self.frames = whole_frames(&mut self.incoming, MAX_REPLY)?;
+        }
+        Ok(split_frame(&mut self.frames))
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,9 +1,7 @@
 //! Watches that stay: persistent and persistent recursive.
 
-use tokio::sync::mpsc;
-
-use crate::command::Command;
 use crate::feed::{FeedReceiver, WatchUpdate};
+use crate::intake::WeakCommands;
 use crate::session::CallId;
 
 /// A watch that stays: tells every change until it is dropped; see
@@ -20,16 +18,11 @@ use crate::session::CallId;
 pub struct PersistentWatch {
     id: CallId,
     updates: FeedReceiver,
-    /// Weak: a watch does not keep the client open.
-    commands: mpsc::WeakUnboundedSender<Command>,
+    commands: WeakCommands,
 }
 
 impl PersistentWatch {
-    pub(crate) fn new(
-        id: CallId,
-        updates: FeedReceiver,
-        commands: mpsc::WeakUnboundedSender<Command>,
-    ) -> Self {
+    pub(crate) fn new(id: CallId, updates: FeedReceiver, commands: WeakCommands) -> Self {
         Self { id, updates, commands }
     }
 
@@ -41,9 +34,6 @@ impl PersistentWatch {
 
 impl Drop for PersistentWatch {
     fn drop(&mut self) {
-        if let Some(commands) = self.commands.upgrade() {
-            // A closed channel: the watch ended with the session.
-            let _ = commands.send(Command::Forget(self.id));
-        }
+        self.commands.forget(self.id);
     }
 }

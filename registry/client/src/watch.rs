@@ -1,9 +1,10 @@
 //! One-shot watches.
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 use zk_wire::WatchedEvent;
 
-use crate::command::{Command, WatchOutcome};
+use crate::command::WatchOutcome;
+use crate::intake::WeakCommands;
 use crate::session::CallId;
 use crate::session_state::WatchLost;
 
@@ -16,8 +17,7 @@ use crate::session_state::WatchLost;
 pub struct Watch {
     id: CallId,
     progress: WatchProgress,
-    /// Weak: a watch does not keep the client open.
-    commands: mpsc::WeakUnboundedSender<Command>,
+    commands: WeakCommands,
 }
 
 #[derive(Debug)]
@@ -27,11 +27,7 @@ enum WatchProgress {
 }
 
 impl Watch {
-    pub(crate) fn new(
-        id: CallId,
-        outcome: oneshot::Receiver<WatchOutcome>,
-        commands: mpsc::WeakUnboundedSender<Command>,
-    ) -> Self {
+    pub(crate) fn new(id: CallId, outcome: oneshot::Receiver<WatchOutcome>, commands: WeakCommands) -> Self {
         Self { id, progress: WatchProgress::Pending(outcome), commands }
     }
 
@@ -51,9 +47,8 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        if let (WatchProgress::Pending(_), Some(commands)) = (&self.progress, self.commands.upgrade()) {
-            // A closed channel: the driver has no watches any more.
-            let _ = commands.send(Command::Forget(self.id));
+        if let WatchProgress::Pending(_) = self.progress {
+            self.commands.forget(self.id);
         }
     }
 }

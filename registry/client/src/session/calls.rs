@@ -4,18 +4,18 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use common::Millis;
-use zk_wire::{ByteString, Xid, Zxid};
+use zk_wire::{ByteString, OpCode, Xid, Zxid};
 
-use super::{CallId, Outgoing, WatchKey};
+use super::{Call, CallId, Outgoing, WatchKey};
 
 /// Pending calls; each is in exactly one of the lists.
-#[derive(Debug, Default)]
-pub(super) struct Calls {
+#[derive(Debug)]
+pub(super) struct Calls<C> {
     /// Calls that wait for a connection, in the order of sending, with their deadlines.
-    waiting: BTreeMap<CallId, (Outgoing, Millis)>,
+    waiting: BTreeMap<CallId, Waiting<C>>,
     deadlines: BTreeSet<(Millis, CallId)>,
-    sent: VecDeque<Sent>,
-    sent_auths: VecDeque<SentAuth>,
+    sent: VecDeque<Sent<C>>,
+    sent_auths: VecDeque<SentAuth<C>>,
     /// Sent calls whose watch is still wanted.
     wanted: BTreeSet<CallId>,
     /// Number of sent calls that set a watch, wanted or not.
@@ -23,18 +23,28 @@ pub(super) struct Calls {
     last_xid: i32,
 }
 
+/// Call that waits for a connection.
+#[derive(Debug)]
+pub(super) struct Waiting<C> {
+    pub(super) call: Call<C>,
+    pub(super) op: OpCode,
+    pub(super) body: Bytes,
+    pub(super) watch: Option<WatchKey>,
+    deadline: Millis,
+}
+
 /// Request on the connection. Answers come in the order of requests.
 #[derive(Debug)]
-struct Sent {
+struct Sent<C> {
     xid: Xid,
-    purpose: Purpose,
+    purpose: Purpose<C>,
 }
 
 /// Sender of a request.
 #[derive(Debug)]
-pub(super) enum Purpose {
+pub(super) enum Purpose<C> {
     /// A caller, with the watch that the answer sets.
-    Call(CallId, Option<WatchKey>),
+    Call(Call<C>, Option<WatchKey>),
     /// The session itself, to close.
     Close,
     /// The session itself, to set a lasting watch on this path again. Until then changes after `since` may be missed.
@@ -47,12 +57,24 @@ pub(super) enum Purpose {
 
 /// Auth packet on the connection. All have the same xid, and their answers have an order of their own.
 #[derive(Debug)]
-pub(super) struct SentAuth {
-    pub(super) id: CallId,
+pub(super) struct SentAuth<C> {
+    pub(super) call: Call<C>,
     pub(super) body: Bytes,
 }
 
-impl Calls {
+impl<C> Calls<C> {
+    pub(super) fn new() -> Self {
+        Self {
+            waiting: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            sent: VecDeque::new(),
+            sent_auths: VecDeque::new(),
+            wanted: BTreeSet::new(),
+            setting: BTreeMap::new(),
+            last_xid: 0,
+        }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.waiting.len() + self.sent.len() + self.sent_auths.len()
     }
@@ -62,8 +84,10 @@ impl Calls {
         !self.sent.is_empty() || !self.sent_auths.is_empty()
     }
 
-    pub(super) fn wait(&mut self, id: CallId, request: Outgoing, deadline: Millis) {
-        self.waiting.insert(id, (request, deadline));
+    pub(super) fn wait(&mut self, call: Call<C>, request: Outgoing<'_>, deadline: Millis) {
+        let (id, Outgoing { op, body, watch }) = (call.id, request);
+        let body = Bytes::copy_from_slice(body);
+        self.waiting.insert(id, Waiting { call, op, body, watch, deadline });
         self.deadlines.insert((deadline, id));
     }
 
@@ -73,9 +97,10 @@ impl Calls {
         self.wanted.remove(&id);
     }
 
-    fn take_back(&mut self, id: CallId) -> bool {
-        let Some((_, deadline)) = self.waiting.remove(&id) else { return false };
-        self.deadlines.remove(&(deadline, id))
+    fn take_back(&mut self, id: CallId) -> Option<Call<C>> {
+        let Waiting { call, deadline, .. } = self.waiting.remove(&id)?;
+        self.deadlines.remove(&(deadline, id));
+        Some(call)
     }
 
     pub(super) fn next_deadline(&self) -> Option<Millis> {
@@ -83,21 +108,21 @@ impl Calls {
     }
 
     /// Takes out a waiting call whose deadline has passed.
-    pub(super) fn pop_overdue(&mut self, now: Millis) -> Option<CallId> {
+    pub(super) fn pop_overdue(&mut self, now: Millis) -> Option<Call<C>> {
         let &(_, id) = self.deadlines.first().filter(|(at, _)| *at <= now)?;
-        self.take_back(id).then_some(id)
+        self.take_back(id)
     }
 
     /// Takes out all waiting calls, in order.
-    pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = (CallId, Outgoing)> + use<> {
+    pub(super) fn take_waiting(&mut self) -> impl Iterator<Item = Waiting<C>> + use<C> {
         self.deadlines.clear();
-        std::mem::take(&mut self.waiting).into_iter().map(|(id, (request, _))| (id, request))
+        std::mem::take(&mut self.waiting).into_values()
     }
 
     /// Notes a request that goes out now, and returns its number.
-    pub(super) fn push_sent(&mut self, purpose: Purpose) -> Xid {
-        if let Purpose::Call(id, Some(key)) = &purpose {
-            self.wanted.insert(*id);
+    pub(super) fn push_sent(&mut self, purpose: Purpose<C>) -> Xid {
+        if let Purpose::Call(call, Some(key)) = &purpose {
+            self.wanted.insert(call.id);
             *self.setting.entry(key.clone()).or_default() += 1;
         }
         // Always positive: negative numbers have meanings.
@@ -107,12 +132,12 @@ impl Calls {
         xid
     }
 
-    pub(super) fn push_sent_auth(&mut self, auth: SentAuth) {
+    pub(super) fn push_sent_auth(&mut self, auth: SentAuth<C>) {
         self.sent_auths.push_back(auth);
     }
 
     /// Takes out the request of an answer; `None` if it is not the answer to the next request.
-    pub(super) fn pop_answered(&mut self, xid: Xid) -> Option<Purpose> {
+    pub(super) fn pop_answered(&mut self, xid: Xid) -> Option<Purpose<C>> {
         if self.sent.front()?.xid != xid {
             return None;
         }
@@ -138,18 +163,18 @@ impl Calls {
         self.setting.contains_key(key)
     }
 
-    pub(super) fn pop_answered_auth(&mut self) -> Option<SentAuth> {
+    pub(super) fn pop_answered_auth(&mut self) -> Option<SentAuth<C>> {
         self.sent_auths.pop_front()
     }
 
     /// Takes out all callers that wait for an answer on the connection.
-    pub(super) fn take_sent(&mut self) -> impl Iterator<Item = CallId> + use<> {
+    pub(super) fn take_sent(&mut self) -> impl Iterator<Item = Call<C>> + use<C> {
         self.wanted.clear();
         self.setting.clear();
         let calls = std::mem::take(&mut self.sent).into_iter().filter_map(|sent| match sent.purpose {
-            Purpose::Call(id, _) => Some(id),
+            Purpose::Call(call, _) => Some(call),
             Purpose::Close | Purpose::Rewatch { .. } | Purpose::Restore | Purpose::Unwatch => None,
         });
-        calls.chain(std::mem::take(&mut self.sent_auths).into_iter().map(|auth| auth.id))
+        calls.chain(std::mem::take(&mut self.sent_auths).into_iter().map(|auth| auth.call))
     }
 }

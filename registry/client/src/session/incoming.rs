@@ -4,12 +4,12 @@ use bytes::Bytes;
 use common::Millis;
 use zk_wire::{ConnectResponse, Decode, ErrorCode, ReplyHeader, SessionId, WatchedEvent, Xid};
 
-use super::calls::Purpose;
+use super::calls::{Purpose, Waiting};
 use super::outgoing::{CHECK, LEAVE};
-use super::{CallFailure, CloseResult, DisconnectCause, LinkState, Output, Session, WatchKind};
+use super::{CallFailure, CloseResult, DisconnectCause, LinkState, Outgoing, Output, Session, WatchKind};
 use crate::session_state::{Credentials, SessionState};
 
-impl Session {
+impl<C> Session<C> {
     pub(super) fn handle_frame(&mut self, now: Millis, mut body: Bytes) {
         let handled = match self.link {
             LinkState::Handshaking { probing, .. } => self.handle_connect_response(now, probing, body),
@@ -183,8 +183,8 @@ impl Session {
             None => SessionState::Connected(id),
         });
         self.send_set_watches(now);
-        for (id, request) in self.calls.take_waiting() {
-            self.send_call(now, id, request);
+        for Waiting { call, op, body, watch, .. } in self.calls.take_waiting() {
+            self.send_call(now, call, Outgoing { op, body: &body, watch });
         }
     }
 
@@ -235,7 +235,7 @@ impl Session {
             self.identities.push(auth.body);
         }
         let result = result.map(|()| Bytes::new()).map_err(CallFailure::Server);
-        self.outputs.push_back(Output::Complete { id: auth.id, result, watching: false });
+        self.outputs.push_back(Output::Complete { call: auth.call, result, watching: false });
         Ok(())
     }
 
@@ -287,20 +287,20 @@ impl Session {
                 self.sent_withdrawals = self.sent_withdrawals.saturating_sub(1);
                 self.send_withdrawals(now);
             }
-            Purpose::Call(id, key) => {
-                let is_wanted = self.calls.take_wanted(id);
+            Purpose::Call(call, key) => {
+                let is_wanted = self.calls.take_wanted(call.id);
                 let key = key.and_then(|(kind, path)| Some((kind_set(kind, header.err)?, path)));
                 let watching = key.is_some() && is_wanted;
                 if let Some(key) = key {
                     self.keep_lasting(now, &key);
                     if is_wanted {
-                        self.watches.insert(id, key);
+                        self.watches.insert(call.id, key);
                     } else {
                         self.withdraw(now, key);
                     }
                 }
                 let result = header.err.into_result().map(|()| body).map_err(CallFailure::Server);
-                self.outputs.push_back(Output::Complete { id, result, watching });
+                self.outputs.push_back(Output::Complete { call, result, watching });
             }
         }
         Ok(())

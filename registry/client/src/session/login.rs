@@ -47,7 +47,7 @@ pub enum LoginError {
 /// Number of the requests of a login: not one that a call has.
 const LOGIN: Xid = Xid(i32::MAX);
 
-impl Session {
+impl<C> Session<C> {
     /// Begins the login; a probe session is checked after it, any other one is used.
     pub(super) fn log_in(&mut self, now: Millis, probing: bool) {
         self.login_answer = None;

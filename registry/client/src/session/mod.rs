@@ -1,8 +1,9 @@
 //! The session core: decides what to send to which server and when, as a state machine without a socket or a clock.
 //!
-//! After every [`Session::handle`] drain [`Session::poll_output`], in order, before the next one; at
-//! [`Session::poll_deadline`] handle [`Input::Timeout`]. There is at most one connection, so inputs and outputs do not name
-//! it.
+//! After every [`Session::handle`] and [`Session::call`] drain [`Session::poll_output`], in order, before the next one; after one
+//! or several of them write the bytes of [`Session::transmit`]; at [`Session::poll_deadline`] handle [`Input::Timeout`]. A call is
+//! no input, because its body is borrowed: on a connection it is copied once. There is at most one connection, so inputs and
+//! outputs do not name it.
 //!
 //! Time: the client pings after a third of the session timeout without a request. A server that sends nothing for two thirds
 //! counts as lost; the last third is for finding another one. So does one that answers pings but not the request whose turn it
@@ -41,9 +42,9 @@ use watches::Watches;
 /// Maximum number of attempts under way at once.
 const MAX_ATTEMPTS: usize = 8;
 
-/// Logical connection to an ensemble, over successive sessions.
+/// Logical connection to an ensemble, over successive sessions. `C` is the shell's way to a caller.
 #[derive(Debug)]
-pub(crate) struct Session {
+pub(crate) struct Session<C> {
     config: SessionConfig,
     route: Route,
     link: LinkState,
@@ -62,7 +63,7 @@ pub(crate) struct Session {
     watched_since: Zxid,
     /// Number of setWatches requests without an answer.
     sent_set_watches: usize,
-    calls: Calls,
+    calls: Calls<C>,
     watches: Watches,
     /// Watches of the connection that no handle has any more, and that are still to be withdrawn.
     unused: BTreeSet<WatchKey>,
@@ -85,8 +86,9 @@ pub(crate) struct Session {
     /// Probe session and its timeout; see `must_probe`.
     probe: Option<(Credentials, Millis)>,
     closing: Option<Closing>,
+    /// Bytes for the connection; none without one.
     outgoing: BytesMut,
-    outputs: VecDeque<Output>,
+    outputs: VecDeque<Output<C>>,
 }
 
 /// Progress towards a connection.
@@ -121,7 +123,7 @@ struct Closing {
     sent: bool,
 }
 
-impl Session {
+impl<C> Session<C> {
     /// Creates a session that begins to connect at the first [`Input::Timeout`], which is due at once.
     pub(crate) fn new(config: SessionConfig) -> Self {
         Self {
@@ -140,7 +142,7 @@ impl Session {
             seen: Zxid(0),
             watched_since: Zxid(0),
             sent_set_watches: 0,
-            calls: Calls::default(),
+            calls: Calls::new(),
             watches: Watches::default(),
             unused: BTreeSet::new(),
             sent_withdrawals: 0,
@@ -157,7 +159,6 @@ impl Session {
     /// Handles an input, and all that is due by now.
     pub(crate) fn handle(&mut self, now: Millis, input: Input) {
         match input {
-            Input::Call { id, request, deadline } => self.handle_call(now, id, request, deadline),
             Input::Forget(id) => {
                 self.calls.forget(id);
                 if let Some(key) = self.watches.forget(id) {
@@ -174,15 +175,36 @@ impl Session {
             Input::Timeout => {}
         }
         self.handle_due(now);
-        if !self.outgoing.is_empty() {
-            self.outputs.push_back(Output::Send(self.outgoing.split().freeze()));
+    }
+
+    /// Makes a new call; without a connection it waits for one until `deadline`.
+    pub(crate) fn call(&mut self, now: Millis, call: Call<C>, request: Outgoing<'_>, deadline: Millis) {
+        if self.closing.is_some() || self.link == LinkState::Ended {
+            self.fail(call, CallFailure::Closed);
+        } else if self.calls.len() >= self.config.max_pending {
+            self.fail(call, CallFailure::Overloaded);
+        } else if let LinkState::Live { .. } = self.link {
+            self.send_call(now, call, request);
+        } else {
+            self.calls.wait(call, request, deadline);
         }
     }
 
     /// Returns the next output; `None` until the next input.
     #[must_use]
-    pub(crate) fn poll_output(&mut self) -> Option<Output> {
+    pub(crate) fn poll_output(&mut self) -> Option<Output<C>> {
         self.outputs.pop_front()
+    }
+
+    /// Appends the bytes to write to `out`.
+    pub(crate) fn transmit(&mut self, out: &mut BytesMut) {
+        if out.is_empty() {
+            // Not copied, and both buffers are used again.
+            std::mem::swap(out, &mut self.outgoing);
+        } else {
+            out.extend_from_slice(&self.outgoing);
+        }
+        self.outgoing.clear();
     }
 
     /// Returns the negotiated session timeout; before that, the one to ask for.
@@ -227,18 +249,6 @@ impl Session {
         attempts.chain(others).fold(link, Millis::min).into()
     }
 
-    fn handle_call(&mut self, now: Millis, id: CallId, request: Outgoing, deadline: Millis) {
-        if self.closing.is_some() || self.link == LinkState::Ended {
-            self.fail(id, CallFailure::Closed);
-        } else if self.calls.len() >= self.config.max_pending {
-            self.fail(id, CallFailure::Overloaded);
-        } else if let LinkState::Live { .. } = self.link {
-            self.send_call(now, id, request);
-        } else {
-            self.calls.wait(id, request, deadline);
-        }
-    }
-
     fn handle_looked_up(&mut self, now: Millis, addresses: usize) {
         let LinkState::LookingUp { server, .. } = self.link else { return };
         // A resolver that is away as well must not keep us from a server that has not moved.
@@ -280,8 +290,8 @@ impl Session {
             return;
         }
         self.closing = Some(Closing { deadline, sent: false });
-        for (id, _) in self.calls.take_waiting() {
-            self.fail(id, CallFailure::Closed);
+        for waiting in self.calls.take_waiting() {
+            self.fail(waiting.call, CallFailure::Closed);
         }
         if self.credentials.is_none() || self.is_local && !matches!(self.link, LinkState::Live { .. }) {
             self.finish(CloseResult::Closed);
@@ -291,8 +301,8 @@ impl Session {
     }
 
     fn handle_due(&mut self, now: Millis) {
-        while let Some(id) = self.calls.pop_overdue(now) {
-            self.fail(id, CallFailure::ConnectionLost { sent: false });
+        while let Some(call) = self.calls.pop_overdue(now) {
+            self.fail(call, CallFailure::ConnectionLost { sent: false });
         }
         if let Some(Closing { deadline, sent }) = self.closing
             && deadline <= now
@@ -394,8 +404,8 @@ impl Session {
             self.publish(SessionState::Disconnected(credentials.id));
         }
         self.go_on(now);
-        for id in self.calls.take_sent() {
-            self.fail(id, CallFailure::ConnectionLost { sent: true });
+        for call in self.calls.take_sent() {
+            self.fail(call, CallFailure::ConnectionLost { sent: true });
         }
     }
 
@@ -420,8 +430,8 @@ impl Session {
         self.seen = Zxid(0);
         self.watched_since = Zxid(0);
         self.publish(SessionState::Connecting);
-        for (id, _) in self.calls.take_waiting() {
-            self.fail(id, CallFailure::SessionExpired);
+        for waiting in self.calls.take_waiting() {
+            self.fail(waiting.call, CallFailure::SessionExpired);
         }
         self.lose_watches(WatchLost::SessionExpired);
     }
@@ -437,8 +447,8 @@ impl Session {
         self.credentials = None;
         self.outgoing.clear();
         self.publish(SessionState::Closed(CloseReason::Requested));
-        for id in self.calls.take_sent() {
-            self.fail(id, CallFailure::ConnectionLost { sent: true });
+        for call in self.calls.take_sent() {
+            self.fail(call, CallFailure::ConnectionLost { sent: true });
         }
         self.lose_watches(WatchLost::Closed);
         self.outputs.push_back(Output::Closed(result));
@@ -496,7 +506,7 @@ impl Session {
         Millis(self.timeout.0 / 3).max(Millis(1))
     }
 
-    fn fail(&mut self, id: CallId, failure: CallFailure) {
-        self.outputs.push_back(Output::Complete { id, result: Err(failure), watching: false });
+    fn fail(&mut self, call: Call<C>, failure: CallFailure) {
+        self.outputs.push_back(Output::Complete { call, result: Err(failure), watching: false });
     }
 }

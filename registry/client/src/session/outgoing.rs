@@ -8,7 +8,7 @@ use zk_wire::{
 };
 
 use super::calls::{Purpose, SentAuth};
-use super::{CallId, LinkState, Outgoing, Session, WatchKey, WatchKind};
+use super::{Call, LinkState, Outgoing, Session, WatchKey, WatchKind};
 
 const ONE_SHOTS: [WatchKind; 3] = [WatchKind::Data, WatchKind::Exist, WatchKind::Child];
 const LASTING: [WatchKind; 2] = [WatchKind::Persistent, WatchKind::Recursive];
@@ -20,7 +20,7 @@ const MAX_WITHDRAWALS: usize = 64;
 pub(super) const CHECK: Xid = Xid(1);
 pub(super) const LEAVE: Xid = Xid(2);
 
-impl Session {
+impl<C> Session<C> {
     pub(super) fn handle_connected(&mut self, now: Millis) {
         if self.attempts.is_empty() {
             return;
@@ -71,18 +71,19 @@ impl Session {
     }
 
     /// Sends a call. Auth packets have a number and a queue of answers of their own.
-    pub(super) fn send_call(&mut self, now: Millis, id: CallId, request: Outgoing) {
+    pub(super) fn send_call(&mut self, now: Millis, call: Call<C>, request: Outgoing<'_>) {
         let Outgoing { op, body, watch } = request;
         if op == OpCode::AUTH {
-            self.send_identity(now, &body);
-            self.calls.push_sent_auth(SentAuth { id, body });
+            self.send_identity(now, body);
+            let body = Bytes::copy_from_slice(body);
+            self.calls.push_sent_auth(SentAuth { call, body });
             return;
         }
-        let xid = self.calls.push_sent(Purpose::Call(id, watch));
-        self.put(now, xid, op, &Raw(&body));
+        let xid = self.calls.push_sent(Purpose::Call(call, watch));
+        self.put(now, xid, op, &Raw(body));
     }
 
-    pub(super) fn send_identity(&mut self, now: Millis, body: &Bytes) {
+    pub(super) fn send_identity(&mut self, now: Millis, body: &[u8]) {
         self.put(now, Xid::AUTH, OpCode::AUTH, &Raw(body));
     }
 

@@ -19,7 +19,7 @@ pub(super) struct Search {
     asked: u32,
 }
 
-impl Session {
+impl<C> Session<C> {
     /// Begins to look for a read-write server.
     pub(super) fn begin_search(&mut self, now: Millis) {
         self.search = Some(Search { at: now + self.route.pause(&PAUSES, 0), asked: 0 });

@@ -13,11 +13,16 @@ use crate::session_state::{Credentials, SessionState};
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(crate) struct CallId(pub(crate) u64);
 
+/// Call on its way through the core, with the shell's way to its caller.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Call<C> {
+    pub(crate) id: CallId,
+    pub(crate) caller: C,
+}
+
 /// Input of the core.
 #[derive(Clone, Debug)]
 pub(crate) enum Input {
-    /// A new call; without a connection it waits for one until `deadline`.
-    Call { id: CallId, request: Outgoing, deadline: Millis },
     /// The handle of a call or of its watch is gone.
     Forget(CallId),
     /// Number of addresses of the server of [`Output::LookUp`]; 0 if none was found.
@@ -40,9 +45,9 @@ pub(crate) enum Input {
 
 /// Request without its header.
 #[derive(Clone, Debug)]
-pub(crate) struct Outgoing {
+pub(crate) struct Outgoing<'a> {
     pub(crate) op: OpCode,
-    pub(crate) body: Bytes,
+    pub(crate) body: &'a [u8],
     /// Watch that the server sets if it answers with success (exists: also with "no node").
     pub(crate) watch: Option<WatchKey>,
 }
@@ -78,7 +83,7 @@ pub(crate) struct AttemptId(pub(crate) u64);
 
 /// Output of the core: something to do, in order.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Output {
+pub(crate) enum Output<C> {
     /// Find the addresses of the server with this index. There is no connection now.
     LookUp { server: usize },
     /// Stop looking up: it takes too long.
@@ -89,14 +94,12 @@ pub(crate) enum Output {
     GiveUp(AttemptId),
     /// Ask a server for its mode, over a connection of its own, instead of the server that was asked before.
     AskMode { server: usize },
-    /// Write these bytes.
-    Send(Bytes),
     /// Drop the connection.
     Disconnect(DisconnectCause),
 
     /// A call is done. With `watching` its watch is set: [`Output::Watch`] will follow once, or [`Output::Event`] many times,
     /// unless the watch is forgotten.
-    Complete { id: CallId, result: Result<Bytes, CallFailure>, watching: bool },
+    Complete { call: Call<C>, result: Result<Bytes, CallFailure>, watching: bool },
     /// A one-shot watch is done.
     Watch { id: CallId, outcome: Result<WatchedEvent, WatchLost> },
     /// A lasting watch has heard of a change.

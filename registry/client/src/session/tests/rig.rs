@@ -11,7 +11,7 @@ use zk_wire::{
 };
 
 use crate::session::{
-    AttemptId, CallFailure, CallId, CloseResult, DisconnectCause, Input, LoginError, Outgoing, Output,
+    AttemptId, Call, CallFailure, CallId, CloseResult, DisconnectCause, Input, LoginError, Outgoing, Output,
     Session, SessionConfig, WatchKey, WatchKind,
 };
 use crate::session_state::SessionState;
@@ -38,7 +38,7 @@ pub(super) fn config(servers: usize) -> SessionConfig {
 
 /// Session under test: notes its outputs, and checks the rules that always hold.
 pub(super) struct Rig {
-    pub(super) session: Session,
+    pub(super) session: Session<()>,
     pub(super) now: u64,
     pub(super) link: RigLink,
     /// Number of addresses of each server.
@@ -123,15 +123,22 @@ impl Rig {
         let mut next = Some(input);
         while let Some(input) = next {
             self.session.handle(Millis(self.now), input);
-            while let Some(output) = self.session.poll_output() {
-                assert_eq!(self.closed, None, "nothing comes after the end: {output:?}");
-                self.note(output);
-            }
+            self.drain();
             next = self.looked_up.take().map(Input::LookedUp);
         }
     }
 
-    fn note(&mut self, output: Output) {
+    fn drain(&mut self) {
+        while let Some(output) = self.session.poll_output() {
+            assert_eq!(self.closed, None, "nothing comes after the end: {output:?}");
+            self.note(output);
+        }
+        let mut bytes = BytesMut::new();
+        self.session.transmit(&mut bytes);
+        self.receive(bytes);
+    }
+
+    fn note(&mut self, output: Output<()>) {
         match output {
             Output::LookUp { .. } => {
                 assert!(!self.has_link(), "never two connections at once");
@@ -155,7 +162,6 @@ impl Rig {
                 assert_eq!(self.link, RigLink::Live, "only a read-only server is left for another one");
                 self.asked.push((self.now, server));
             }
-            Output::Send(bytes) => self.receive(bytes),
             Output::Disconnect(cause) => {
                 if let DisconnectCause::Login(reason) = cause {
                     self.refused = Some(reason);
@@ -163,7 +169,7 @@ impl Rig {
                 assert!(self.has_link(), "there is something to drop");
                 self.drop_link();
             }
-            Output::Complete { id: CallId(id), result, watching } => {
+            Output::Complete { call: Call { id: CallId(id), .. }, result, watching } => {
                 assert!(self.completed.insert(id, result).is_none(), "call {id} completes once");
                 assert!(!watching || self.watching.contains_key(&id));
                 if !watching {
@@ -199,8 +205,10 @@ impl Rig {
         self.updates.push((id, event));
     }
 
-    fn receive(&mut self, bytes: Bytes) {
-        let mut bytes = BytesMut::from(bytes);
+    fn receive(&mut self, mut bytes: BytesMut) {
+        if bytes.is_empty() {
+            return;
+        }
         while let Some(mut body) = zk_wire::next_frame(&mut bytes, usize::MAX).unwrap() {
             match self.link {
                 RigLink::Open if self.handshake.is_none() => self.handshake = Some(decode_all(body).unwrap()),
@@ -345,7 +353,7 @@ impl Rig {
 
     /// Makes a call that may wait for a connection for ten seconds.
     pub(super) fn call(&mut self, id: u64, op: OpCode) {
-        self.call_with(id, op, Bytes::new(), None);
+        self.call_with(id, op, &[], None);
     }
 
     /// Makes a call that sets a watch.
@@ -371,7 +379,7 @@ impl Rig {
                 AddWatch::OP
             }
         };
-        self.call_with(id, op, body.freeze(), Some(key));
+        self.call_with(id, op, &body, Some(key));
     }
 
     /// Sets a lasting watch, and the server accepts it.
@@ -386,12 +394,14 @@ impl Rig {
         self.input(Input::Forget(CallId(id)));
     }
 
-    fn call_with(&mut self, id: u64, op: OpCode, body: Bytes, watch: Option<WatchKey>) {
+    fn call_with(&mut self, id: u64, op: OpCode, body: &[u8], watch: Option<WatchKey>) {
         if let Some(key) = &watch {
             self.watching.insert(id, key.clone());
         }
         let deadline = Millis(self.now + 10_000);
-        self.input(Input::Call { id: CallId(id), request: Outgoing { op, body, watch }, deadline });
+        let call = Call { id: CallId(id), caller: () };
+        self.session.call(Millis(self.now), call, Outgoing { op, body, watch }, deadline);
+        self.drain();
     }
 
     /// Returns the operations that the server has not answered.
