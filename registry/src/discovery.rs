@@ -29,8 +29,9 @@ async fn look(node: &ServiceNode) -> Result<Members, Error> {
     };
     names.retain(|name| codec.is_instance(name));
     let mut members = Members::default();
+    let mut instances = Vec::with_capacity(names.len());
     let mut add = |name: &str, read: Result<Instance, SkipReason>| match read {
-        Ok(instance) => drop(members.instances.insert(name.into(), instance.into())),
+        Ok(instance) => instances.push((name.into(), instance.into())),
         Err(reason) => members.skipped.push(Skipped { id: name.into(), reason }),
     };
     if codec.reads_data() {
@@ -48,6 +49,8 @@ async fn look(node: &ServiceNode) -> Result<Members, Error> {
     } else {
         names.iter().for_each(|name| add(name, node.decode(name, &[]).map_err(SkipReason::from)));
     }
+    // At once: one by one, each would look for its place among thousands.
+    members.instances = instances.into_iter().collect();
     members.skipped.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(members)
 }

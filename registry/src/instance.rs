@@ -3,11 +3,10 @@
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
+use crate::fields::{Fields, HOST, PORT};
 use crate::status::Status;
 use crate::warm_up::warm_up;
 
-const HOST: &str = "host";
-const PORT: &str = "port";
 const STATUS: &str = "status";
 const WEIGHT: &str = "weight";
 const ZONE: &str = "zone";
@@ -175,9 +174,15 @@ impl Instance {
     /// # Errors
     /// The first defect.
     pub fn from_json(data: &[u8]) -> Result<Self, InstanceError> {
-        let mut fields = read_object(data)?;
-        let (host, port) = (take_text(&mut fields, HOST)?, take_port(&mut fields, PORT)?);
-        let instance = Self { host, port, extra: fields };
+        let instance = match serde_json::from_slice(data) {
+            Ok(Fields { host, port, extra }) => Self { host, port, extra },
+            // Once more, for the words that say what is wrong.
+            Err(_) => {
+                let mut fields = read_object(data)?;
+                let (host, port) = (take_text(&mut fields, HOST)?, take_port(&mut fields, PORT)?);
+                Self { host, port, extra: fields }
+            }
+        };
         instance.check()?;
         Ok(instance)
     }
@@ -395,6 +400,15 @@ mod tests {
         let read = Instance::from_json(&instance.to_json().unwrap()).unwrap();
         assert_eq!((read.port(), read.get("weight")), (1, Some(&Value::from(3))));
         assert_eq!(read.fields().collect::<Vec<_>>(), [("weight", &Value::from(3))]);
+    }
+
+    #[test]
+    fn a_field_that_comes_twice_has_its_last_value() {
+        let read = |data: &str| Instance::from_json(data.as_bytes());
+        let twice = read(r#"{"host":7,"port":70000,"x":1,"host":"b","x":[2],"po\u0072t":5}"#).unwrap();
+        assert_eq!(twice, Instance::new("b", 5).with("x", vec![2]));
+        let last_is_wrong = read(r#"{"host":"a","port":1,"host":7}"#).unwrap_err();
+        assert_eq!(last_is_wrong.to_string(), r#"field "host" is a number, not a string"#);
     }
 
     proptest! {

@@ -121,6 +121,7 @@ mod discovery;
 #[cfg(feature = "embedded")]
 mod embedded;
 mod error;
+mod fields;
 mod filter;
 mod hash;
 mod instance;
