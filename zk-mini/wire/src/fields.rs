@@ -98,10 +98,25 @@ impl<'a> Fields<'a> {
         what: &'static str,
         mut item: impl FnMut(&mut Self) -> Result<T, DecodeError>,
     ) -> Result<Option<Vec<T>>, DecodeError> {
-        let Some(count) = item_count(self.int(what)?) else { return Ok(None) };
-        // Before the allocation: a hostile count costs nothing.
-        need(self.left.len(), count.saturating_mul(4), what)?;
+        let Some(count) = self.item_count(what)? else { return Ok(None) };
         (0..count).map(|_| item(self)).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// Reads the number of items of a vector, or null. There are at least four bytes for each: a hostile count costs nothing.
+    pub(crate) fn item_count(&mut self, what: &'static str) -> Result<Option<usize>, DecodeError> {
+        let Some(count) = item_count(self.int(what)?) else { return Ok(None) };
+        need(self.left.len(), count.saturating_mul(4), what)?;
+        Ok(Some(count))
+    }
+
+    /// Returns the bytes of all that `read` takes.
+    pub(crate) fn span(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<(), DecodeError>,
+    ) -> Result<&'a [u8], DecodeError> {
+        let all = self.left;
+        read(self)?;
+        Ok(&all[..all.len() - self.left.len()])
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use foldhash::HashSet;
-use zk_wire::{Acl, AclView};
+use zk_wire::{Acl, AclListView};
 
 use crate::core::access::shared_acl::SharedAcl;
 
@@ -29,11 +29,9 @@ impl AclTable {
     }
 
     /// Returns the latest list if it equals the one sent. It is valid and has no duplicates, so no check is needed.
-    pub(crate) fn latest(&self, sent: &[AclView<'_>]) -> Option<Arc<[Acl]>> {
+    pub(crate) fn latest(&self, sent: &AclListView<'_>) -> Option<Arc<[Acl]>> {
         let latest = self.latest.as_ref()?;
-        let same =
-            sent.len() == latest.len() && sent.iter().zip(&**latest).all(|(sent, entry)| sent == entry);
-        same.then(|| Arc::clone(latest.entries()))
+        (latest.encoded() == sent.as_bytes()).then(|| Arc::clone(latest.entries()))
     }
 
     /// Returns the shared copy of a list.

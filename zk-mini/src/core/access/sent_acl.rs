@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use foldhash::{HashSet, HashSetExt};
-use zk_wire::{Acl, AclView, ErrorCode, Perms};
+use zk_wire::{Acl, AclListView, AclView, ErrorCode, Perms};
 
 use crate::core::access::acl_table::AclTable;
 use crate::core::access::network::Network;
@@ -16,15 +16,16 @@ impl Requester<'_> {
     /// Strings are copied, so that the list does not keep the request in memory.
     pub(crate) fn normalize_acl(
         &self,
-        acl: Option<&[AclView<'_>]>,
+        acl: Option<&AclListView<'_>>,
         known: &AclTable,
     ) -> Result<Arc<[Acl]>, ErrorCode> {
-        let acl = acl.filter(|acl| !acl.is_empty()).ok_or(ErrorCode::INVALID_ACL)?;
+        let acl = acl.filter(|acl| !acl.as_bytes().is_empty()).ok_or(ErrorCode::INVALID_ACL)?;
         // The common case: the same list as that of the latest node.
         if let Some(latest) = known.latest(acl) {
             return Ok(latest);
         }
-        let acl = without_duplicates(acl)?;
+        let acl: Vec<_> = acl.iter().collect();
+        let acl = without_duplicates(&acl)?;
         // Before the expansion, so that a long list costs nothing.
         if acl.len() > self.max_entries {
             return Err(ErrorCode::INVALID_ACL);

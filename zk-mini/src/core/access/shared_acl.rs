@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use ::core::net::IpAddr;
 use foldhash::HashMap;
-use zk_wire::{Acl, ErrorCode, Perms};
+use zk_wire::{Acl, AclListView, ErrorCode, Perms};
 
 use crate::core::access::network::Network;
 use crate::core::access::requester::{Identity, Requester};
@@ -24,6 +24,8 @@ pub(crate) struct SharedAcl(Arc<List>);
 #[derive(Debug)]
 struct List {
     entries: Arc<[Acl]>,
+    /// Entries as clients send them.
+    encoded: Box<[u8]>,
     /// Permissions that everybody has: most lists need no look at their entries.
     anyone: Perms,
     /// Index of a long list, built at its first check.
@@ -34,7 +36,13 @@ impl SharedAcl {
     pub(crate) fn new(entries: &Arc<[Acl]>) -> Self {
         let of_anyone = entries.iter().filter(|entry| entry.scheme == "world" && entry.id == "anyone");
         let anyone = of_anyone.fold(Perms::default(), |anyone, entry| anyone | entry.perms);
-        Self(Arc::new(List { entries: Arc::clone(entries), anyone, index: OnceLock::new() }))
+        let encoded = AclListView::encoded(entries)[..].into();
+        Self(Arc::new(List { entries: Arc::clone(entries), encoded, anyone, index: OnceLock::new() }))
+    }
+
+    /// Returns the entries as clients send them.
+    pub(crate) fn encoded(&self) -> &[u8] {
+        &self.0.encoded
     }
 
     pub(crate) fn entries(&self) -> &Arc<[Acl]> {

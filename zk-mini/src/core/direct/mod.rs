@@ -9,7 +9,7 @@ mod error;
 use std::borrow::Cow;
 
 use zk_wire::{
-    Acl, AclView, ByteString, CreateView, ErrorCode, Expected, MultiOpView, OpCode, SessionId, SetAclView,
+    Acl, AclListView, ByteString, CreateView, ErrorCode, Expected, MultiOpView, OpCode, SessionId, SetAclView,
     SetDataView, Stat, VersionedPathView, Xid, path,
 };
 
@@ -128,7 +128,7 @@ impl Core {
     /// Sets a node's ACL.
     fn set_node_acl(&mut self, now: Now, path: &str, acl: &[Acl]) -> Result<Written, WriteError> {
         self.check_writable(path)?;
-        let (acl, version) = (Some(views_of(acl)), Expected::Any);
+        let (acl, version) = (Some(AclListView::of(acl)), Expected::Any);
         let request = SetAclView { path: Some(Cow::Borrowed(path)), acl, version };
         let prepared = self.prepare_directly(SessionId::NONE).set_acl(&request);
         let change = self.checked(prepared).map_err(|code| self.refusal(path, version, code))?;
@@ -261,18 +261,9 @@ impl Core {
             op,
             path: Some(Cow::Borrowed(new.path)),
             data: new.data,
-            acl: Some(views_of(new.acl)),
+            acl: Some(AclListView::of(new.acl)),
             flags,
             ttl,
         })
     }
-}
-
-fn views_of(acl: &[Acl]) -> Vec<AclView<'_>> {
-    let view = |entry: &Acl| AclView {
-        perms: entry.perms,
-        scheme: Some(Cow::Owned(entry.scheme.to_string())),
-        id: Some(Cow::Owned(entry.id.to_string())),
-    };
-    acl.iter().map(view).collect()
 }

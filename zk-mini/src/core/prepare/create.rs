@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foldhash::HashMap;
 use zk_wire::{
-    Acl, AclView, ByteString, CreateMode, CreateView, ErrorCode, Millis, OpCode, Perms, Version, path,
+    Acl, AclListView, ByteString, CreateMode, CreateView, ErrorCode, Millis, OpCode, Perms, Version, path,
 };
 
 use super::{NodeRecord, Prepare, Prepared, parent_of};
@@ -22,7 +22,7 @@ const PAIRS: &str = "\
     5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
 
 /// Lists of a multi as sent, each with its stored form. A list is converted once, however many nodes have it.
-pub(crate) type SentLists<'i> = HashMap<&'i [AclView<'i>], SharedAcl>;
+pub(crate) type SentLists<'i> = HashMap<&'i [u8], SharedAcl>;
 
 impl Prepare<'_> {
     /// Decides on a create. Clients can observe the order of the checks, so it is ZooKeeper's. `lists` is given for a
@@ -39,7 +39,7 @@ impl Prepare<'_> {
         }
         let sent_path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let parent_path = parent_of(sent_path)?;
-        let (acl, shared) = self.list(request.acl.as_deref(), lists)?;
+        let (acl, shared) = self.list(request.acl.as_ref(), lists)?;
         // The list is checked before the parent: clients can see the order.
         let parent = self.record(parent_path)?;
         parent.acl.check(&self.requester, Perms::CREATE)?;
@@ -89,7 +89,7 @@ impl Prepare<'_> {
     /// Returns the list of the new node; in a multi also in the form that later operations are checked against.
     fn list<'i>(
         &self,
-        sent: Option<&'i [AclView<'i>]>,
+        sent: Option<&'i AclListView<'i>>,
         lists: Option<&mut SentLists<'i>>,
     ) -> Result<(Arc<[Acl]>, Option<SharedAcl>), ErrorCode> {
         let known = self.tree.acls();
@@ -97,7 +97,7 @@ impl Prepare<'_> {
             return Ok((self.requester.normalize_acl(sent, known)?, None));
         };
         // Lists of a multi can be long and many; each is converted once.
-        let list = match lists.entry(sent) {
+        let list = match lists.entry(sent.as_bytes()) {
             Entry::Occupied(list) => list.into_mut(),
             Entry::Vacant(new) => {
                 new.insert(SharedAcl::new(&self.requester.normalize_acl(Some(sent), known)?))

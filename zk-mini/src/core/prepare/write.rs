@@ -44,7 +44,7 @@ impl Prepare<'_> {
     /// Decides on a new ACL.
     pub(crate) fn set_acl(&mut self, request: &SetAclView<'_>) -> Prepared {
         let path = valid(request.path.as_deref())?;
-        let acl = self.requester.normalize_acl(request.acl.as_deref(), self.tree.acls())?;
+        let acl = self.requester.normalize_acl(request.acl.as_ref(), self.tree.acls())?;
         let (path, node) = self.look_up(path)?;
         node.acl.check(&self.requester, Perms::ADMIN)?;
         let version = next_version(node.aversion, request.version)?;

@@ -1,7 +1,7 @@
 //! Audit records of requests.
 
 use zk_wire::{
-    ByteString, CreateMode, CreateView, Fields, MultiOpView, OpCode, Perms, SessionId, SetAclView,
+    AclListView, ByteString, CreateMode, CreateView, Fields, MultiOpView, OpCode, Perms, SessionId, SetAclView,
     SetDataView, UnixMillis, VersionedPathView,
 };
 
@@ -138,8 +138,8 @@ impl Core {
 
 /// Returns the record of a setACL.
 pub(crate) fn of_set_acl(request: &SetAclView<'_>) -> AuditedWrite {
-    let sent = request.acl.iter().flatten();
-    let acl = acl_text(sent.map(|entry| {
+    let sent: Vec<_> = request.acl.iter().flat_map(AclListView::iter).collect();
+    let acl = acl_text(sent.iter().map(|entry| {
         (entry.perms, entry.scheme.as_deref().unwrap_or_default(), entry.id.as_deref().unwrap_or_default())
     }));
     AuditedWrite { acl: Some(acl), ..AuditedWrite::to(request.path.as_deref()) }

@@ -39,6 +39,7 @@ pub const SYSTEM_NODES: [&str; 4] = ["/", "/zookeeper", "/zookeeper/quota", "/zo
 pub(crate) struct Tree {
     nodes: Nodes,
     acls: AclTable,
+    /// Ephemeral nodes of each session that has had one: a lock's only node comes and goes.
     ephemerals: HashMap<SessionId, NameSet>,
     ephemeral_count: usize,
     /// Containers and nodes with a time to live.
@@ -255,7 +256,7 @@ impl Tree {
         Some(weight)
     }
 
-    /// Deletes the ephemeral nodes of a session. Returns `false` if there were none.
+    /// Deletes the ephemeral nodes of a session, which will have no more. Returns `false` if there were none.
     pub(crate) fn delete_ephemerals(
         &mut self,
         session: SessionId,
@@ -264,6 +265,7 @@ impl Tree {
     ) -> bool {
         let paths = self.ephemerals(session);
         self.delete_all(&paths, zxid, observers);
+        self.ephemerals.remove(&session);
         !paths.is_empty()
     }
 
@@ -318,7 +320,7 @@ impl Tree {
 
     /// Returns the sessions that have ephemeral nodes.
     pub(crate) fn owners(&self) -> impl Iterator<Item = SessionId> {
-        self.ephemerals.keys().copied()
+        self.ephemerals.iter().filter(|(_, paths)| !paths.is_empty()).map(|(session, _)| *session)
     }
 
     /// Sets the data of a node with quota counts. Neither version nor times change, and there is no event.
@@ -408,9 +410,6 @@ impl Tree {
     fn forget_ephemeral(&mut self, session: SessionId, path: &str) {
         if let Some(paths) = self.ephemerals.get_mut(&session) {
             self.ephemeral_count -= usize::from(paths.remove(path));
-            if paths.is_empty() {
-                self.ephemerals.remove(&session);
-            }
         }
     }
 }

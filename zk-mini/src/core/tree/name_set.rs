@@ -134,7 +134,10 @@ impl NameSet {
     fn remove_chunk(&mut self, chunk: usize) {
         match chunk.checked_sub(1) {
             Some(chunk) => drop(self.more.remove(chunk)),
-            None if self.more.is_empty() => self.first.clear(),
+            None if self.more.is_empty() => {
+                self.first.clear();
+                self.more = Vec::new();
+            }
             None => self.first = self.more.remove(0),
         }
     }

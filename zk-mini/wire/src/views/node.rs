@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 
+use bytes::BytesMut;
+
 use super::{Field, RequestView, views};
 use crate::acl::{Acl, Perms};
-use crate::codec::DecodeError;
+use crate::codec::{DecodeError, Encode};
 use crate::fields::Fields;
 use crate::numbers::Expected;
 use crate::op::OpCode;
@@ -20,7 +22,7 @@ pub struct CreateView<'a> {
     /// Data of the node.
     pub data: Option<&'a [u8]>,
     /// Access control list.
-    pub acl: Option<Vec<AclView<'a>>>,
+    pub acl: Option<AclListView<'a>>,
     /// Kind of node, see [`CreateMode`](crate::CreateMode).
     pub flags: i32,
     /// Time to live in milliseconds; `None` if the record has no such field.
@@ -37,6 +39,55 @@ impl<'a> RequestView<'a> for CreateView<'a> {
             flags: fields.int("Create.flags")?,
             ttl: if op == OpCode::CREATE_TTL { Some(fields.long("CreateTtl.ttl")?) } else { None },
         })
+    }
+}
+
+/// Access control list as it was sent. It has been checked to be whole; an entry is read when it is asked for, because most
+/// clients send a list that the server knows already.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct AclListView<'a> {
+    entries: Cow<'a, [u8]>,
+}
+
+impl AclListView<'_> {
+    /// Writes a list as a client sends it.
+    #[must_use]
+    pub fn of(list: &[Acl]) -> Self {
+        Self { entries: Cow::Owned(Self::encoded(list).to_vec()) }
+    }
+
+    /// Returns the entries of a list as they are sent. Equal bytes are equal lists.
+    #[must_use]
+    pub fn encoded(list: &[Acl]) -> BytesMut {
+        let mut entries = BytesMut::new();
+        list.iter().for_each(|entry| entry.encode(&mut entries));
+        entries
+    }
+
+    /// Returns the entries as they were sent.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.entries
+    }
+
+    /// Returns the entries.
+    pub fn iter(&self) -> impl Iterator<Item = AclView<'_>> {
+        let mut left = Fields::new(&self.entries);
+        std::iter::from_fn(move || AclView::read(&mut left, "Acl").ok())
+    }
+}
+
+impl<'a> Field<'a> for Option<AclListView<'a>> {
+    fn read(fields: &mut Fields<'a>, what: &'static str) -> Result<Self, DecodeError> {
+        let Some(count) = fields.item_count(what)? else { return Ok(None) };
+        let entries = fields.span(|fields| {
+            (0..count).try_for_each(|_| {
+                fields.int("Acl.perms")?;
+                fields.buffer("Acl.scheme")?;
+                fields.buffer("Acl.id").map(|_| ())
+            })
+        })?;
+        Ok(Some(AclListView { entries: Cow::Borrowed(entries) }))
     }
 }
 
@@ -58,14 +109,6 @@ impl<'a> Field<'a> for AclView<'a> {
             scheme: fields.text("Acl.scheme")?,
             id: fields.text("Acl.id")?,
         })
-    }
-}
-
-impl PartialEq<Acl> for AclView<'_> {
-    fn eq(&self, entry: &Acl) -> bool {
-        self.perms == entry.perms
-            && self.scheme.as_deref() == Some(&*entry.scheme)
-            && self.id.as_deref() == Some(&*entry.id)
     }
 }
 
@@ -93,7 +136,7 @@ views! {
         /// Path of the node.
         path: Option<Cow<'a, str>>,
         /// New access control list.
-        acl: Option<Vec<AclView<'a>>>,
+        acl: Option<AclListView<'a>>,
         /// ACL version (`aversion`) that the node must have.
         version: Expected,
     }

@@ -16,8 +16,8 @@ fn read<T: Request>(request: &T, check: impl FnOnce(OpCode, &mut Fields<'_>)) {
     assert_eq!(fields.int("rest"), Ok(i32::from_be_bytes(*b"more")), "{:?} reads its fields, no more", T::OP);
 }
 
-fn owned(view: &Option<Vec<AclView<'_>>>) -> Option<Vec<Acl>> {
-    let entry = |entry: &AclView<'_>| Acl {
+fn owned(view: &Option<AclListView<'_>>) -> Option<Vec<Acl>> {
+    let entry = |entry: AclView<'_>| Acl {
         perms: entry.perms,
         scheme: entry.scheme.as_deref().unwrap().into(),
         id: entry.id.as_deref().unwrap().into(),
