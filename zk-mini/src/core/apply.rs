@@ -1,12 +1,12 @@
 //! Application of transactions. It cannot fail, and depends only on the state and the transaction.
 
 use bytes::Bytes;
-use zk_wire::{ByteString, ErrorCode, Millis, Stat, UnixMillis, Zxid};
+use zk_wire::{ByteString, ErrorCode, Millis, SessionId, Stat, UnixMillis, Zxid};
 
 use crate::core::events::Observers;
 use crate::core::session::Sessions;
 use crate::core::tree::Tree;
-use crate::core::txn::{Change, Txn};
+use crate::core::txn::Change;
 
 /// Result of one change, for the reply.
 #[derive(Clone, Debug)]
@@ -27,24 +27,32 @@ impl Applied {
     }
 }
 
+/// A transaction without its change, and the time at which it is applied: sessions that it creates expire after that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stamp {
+    pub(crate) zxid: Zxid,
+    pub(crate) time: UnixMillis,
+    pub(crate) session: SessionId,
+    pub(crate) applied: Millis,
+}
+
 /// Maximum capacity of an emptied list of changes that is kept.
 const KEPT: usize = 1_000;
 
-/// Applies a transaction. `now` is needed only for the expiry of a session that it creates. Appends a result to
-/// `results` for each change of nodes. `emptied` gets the list of a multi without its changes, for the next one to use its memory.
+/// Applies the change of a transaction. Appends a result to `results` for each change of nodes. `emptied` gets the list of a
+/// multi without its changes, for the next one to use its memory.
 pub(crate) fn apply(
     tree: &mut Tree,
     sessions: &mut Sessions,
-    txn: Txn,
-    now: Millis,
+    Stamp { zxid, time, session, applied }: Stamp,
+    change: Change,
     observers: &mut Observers<'_>,
     results: &mut Vec<Applied>,
     emptied: &mut Vec<Change>,
 ) {
-    let Txn { zxid, time, session, change, .. } = txn;
     let mut apply_to_node = |change| apply_to_node(tree, zxid, time, change, observers);
     match change {
-        Change::CreateSession { timeout } => sessions.create(session, timeout, now),
+        Change::CreateSession { timeout } => sessions.create(session, timeout, applied),
         Change::CloseSession { ephemerals } => {
             let listed = ephemerals.as_deref().unwrap_or_default();
             listed.iter().for_each(|path| observers.wrote(path, 0));

@@ -84,13 +84,12 @@ impl<'a> Observers<'a> {
     }
 
     /// Records an event at `path`, which is a part of `whole`.
+    #[inline]
     pub(crate) fn note(&mut self, kind: EventType, whole: &ByteString, path: &str, acl: &SharedAcl) {
-        let Some(Watching { watches, events: FiredEvents { fired, told }, .. }) = &mut self.0 else { return };
-        let first = told.len();
-        watches.fire(kind, path, told);
-        if told.len() > first {
-            let (path, acl) = (whole.slice_ref(path), acl.clone());
-            fired.push(FiredEvent { kind, path, acl, told: first..told.len() });
+        if let Some(watching) = &mut self.0
+            && watching.watches.count() > 0
+        {
+            watching.note(kind, whole, path, acl);
         }
     }
 
@@ -104,6 +103,18 @@ impl<'a> Observers<'a> {
     pub(crate) fn changed(&mut self, path: &str, version: i32, before: Before<'_>) {
         if let Some(history) = self.history() {
             history.changed(path, version, before);
+        }
+    }
+}
+
+impl Watching<'_> {
+    fn note(&mut self, kind: EventType, whole: &ByteString, path: &str, acl: &SharedAcl) {
+        let Self { watches, events: FiredEvents { fired, told }, .. } = self;
+        let first = told.len();
+        watches.fire(kind, path, told);
+        if told.len() > first {
+            let (path, acl) = (whole.slice_ref(path), acl.clone());
+            fired.push(FiredEvent { kind, path, acl, told: first..told.len() });
         }
     }
 }

@@ -76,7 +76,7 @@ use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt};
 use zk_wire::{ByteString, Millis, Perms, SessionId, Xid, Zxid};
 
-use apply::{Applied, apply};
+use apply::{Applied, Stamp, apply};
 use compat::Rules;
 use ensemble::Ensemble;
 use events::{FiredEvents, Observers};
@@ -329,9 +329,10 @@ impl Core {
         if txn.zxid <= self.last_zxid {
             return;
         }
-        let zxid = txn.zxid;
+        let Txn { zxid, time, session, change, .. } = txn;
+        let stamp = Stamp { zxid, time, session, applied: now.mono };
         let Self { tree, sessions, results, changes, .. } = self;
-        apply(tree, sessions, txn, now.mono, &mut Observers::none(), results, changes);
+        apply(tree, sessions, stamp, change, &mut Observers::none(), results, changes);
         // Now, because a path in them may keep the whole log in memory.
         self.results.clear();
         self.last_zxid = zxid;
@@ -408,9 +409,16 @@ impl Core {
         if matches!(change, Change::CloseSession { ephemerals: None }) {
             self.unlisted = zxid;
         }
-        let txn = Txn { zxid, time: now.wall, session, xid, change, digest: None };
-        // `apply` consumes the transaction.
-        let kept = (self.config.transactions || self.ensemble.is_some()).then(|| txn.clone());
+        let time = now.wall;
+        // `apply` consumes the change.
+        let kept = (self.config.transactions || self.ensemble.is_some()).then(|| Txn {
+            zxid,
+            time,
+            session,
+            xid,
+            change: change.clone(),
+            digest: None,
+        });
         self.results.clear();
         self.events.clear();
         self.history.now = now.wall;
@@ -418,7 +426,8 @@ impl Core {
         let mut observers =
             Observers::new(&mut self.watches, &mut self.events, &mut self.namespaces, history);
         let Self { tree, sessions, results, changes, .. } = self;
-        apply(tree, sessions, txn, now.mono, &mut observers, results, changes);
+        let stamp = Stamp { zxid, time, session, applied: now.mono };
+        apply(tree, sessions, stamp, change, &mut observers, results, changes);
         self.last_zxid = zxid;
         if let Some(txn) = kept {
             self.propose(now, &txn);

@@ -31,7 +31,9 @@ const KEPT_PLACES: usize = 4_096;
 /// Outputs in order. All frames are written into one buffer and split off.
 #[derive(Debug)]
 pub(crate) struct Outputs {
-    queue: VecDeque<Output>,
+    queue: VecDeque<Queued>,
+    /// Outputs without a frame, in order.
+    others: VecDeque<Output>,
     buffer: BytesMut,
     max_reply: usize,
     /// Gates that hold outputs back.
@@ -40,37 +42,53 @@ pub(crate) struct Outputs {
     diverted: Option<Vec<Output>>,
 }
 
+/// Output in the queue. Most are frames, and far shorter than others: to move those would cost each request as much as its look
+/// at the session.
+#[derive(Debug)]
+enum Queued {
+    Frame { conn: ConnId, frame: Bytes },
+    Other,
+}
+
 /// Body of a frame, with room in front for the length and the header.
 #[derive(Debug)]
 pub(crate) struct Body(BytesMut);
 
 impl Outputs {
     pub(crate) fn new(max_reply: usize, gates: Gates) -> Self {
-        Self { queue: VecDeque::new(), buffer: BytesMut::new(), max_reply, gates, diverted: None }
+        let (queue, others) = (VecDeque::new(), VecDeque::new());
+        Self { queue, others, buffer: BytesMut::new(), max_reply, gates, diverted: None }
     }
 
+    #[inline]
     pub(crate) fn pop(&mut self) -> Option<Output> {
-        if self.queue.is_empty() && self.queue.capacity() > KEPT_PLACES {
-            self.queue = VecDeque::new();
+        match self.queue.pop_front() {
+            Some(Queued::Frame { conn, frame }) => Some(Output::Send { conn, frame }),
+            Some(Queued::Other) => self.others.pop_front(),
+            None => {
+                if self.queue.capacity().max(self.others.capacity()) > KEPT_PLACES {
+                    (self.queue, self.others) = (VecDeque::new(), VecDeque::new());
+                }
+                None
+            }
         }
-        self.queue.pop_front()
     }
 
     pub(crate) fn persist(&mut self, txn: Txn) {
-        self.queue.push_back(Output::Persist(txn));
+        self.emit(Output::Persist(txn));
     }
 
     pub(crate) fn expired(&mut self, session: SessionId) {
-        self.queue.push_back(Output::Expired { session });
+        self.emit(Output::Expired { session });
     }
 
     pub(crate) fn note(&mut self, note: Note) {
-        self.queue.push_back(Output::Note(note));
+        self.emit(Output::Note(note));
     }
 
     pub(crate) fn close(&mut self, conn: ConnId) {
         if self.is_direct() {
-            self.queue.push_back(Output::Close { conn });
+            self.emit(Output::Close { conn });
         } else {
             self.through_gate(conn, Output::Close { conn });
         }
@@ -93,7 +111,12 @@ impl Outputs {
 
     /// Emits an output that has passed its gate, or has none.
     pub(crate) fn emit(&mut self, output: Output) {
-        self.queue.push_back(output);
+        if let Output::Send { conn, frame } = output {
+            self.queue.push_back(Queued::Frame { conn, frame });
+        } else {
+            self.queue.push_back(Queued::Other);
+            self.others.push_back(output);
+        }
     }
 
     /// Writes the body of a frame. Send it by one of the methods below.
@@ -181,9 +204,8 @@ impl Outputs {
 
     #[inline(always)]
     fn send(&mut self, conn: ConnId, frame: Bytes) {
-        // Written twice, because an output is long: without gates it is made where it stays.
         if self.is_direct() {
-            self.queue.push_back(Output::Send { conn, frame });
+            self.queue.push_back(Queued::Frame { conn, frame });
         } else {
             self.through_gate(conn, Output::Send { conn, frame });
         }
@@ -205,7 +227,9 @@ impl Outputs {
 
     /// Emits an output, through the gate of its connection.
     pub(crate) fn pass(&mut self, conn: ConnId, output: Output) {
-        self.queue.extend(self.gates.hold_output(conn, output));
+        if let Some(passed) = self.gates.hold_output(conn, output) {
+            self.emit(passed);
+        }
     }
 }
 

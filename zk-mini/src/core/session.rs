@@ -134,12 +134,13 @@ impl Sessions {
     pub(crate) fn touch(&mut self, id: SessionId, now: Millis) -> bool {
         let Some(session) = self.by_id.get_mut(&id) else { return false };
         session.heard = now;
-        // Within a bucket only the lookup is needed: the common case of a ping.
-        let expires = next_multiple(now + session.current_timeout, self.tick);
-        if expires != session.expires {
+        let end = now + session.current_timeout;
+        // Within a bucket only the lookup is needed, and no division: the common case.
+        let is_in_bucket = end < session.expires && session.expires.0 - end.0 <= self.tick.0;
+        if !is_in_bucket {
             leave_bucket(&mut self.buckets, session.expires, id);
-            session.expires = expires;
-            self.buckets.entry(expires).or_default().insert(id);
+            session.expires = next_multiple(end, self.tick);
+            self.buckets.entry(session.expires).or_default().insert(id);
         }
         true
     }

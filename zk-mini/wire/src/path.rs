@@ -35,7 +35,7 @@ pub enum PathError {
 /// assert_eq!(validate("/a/../b"), Err(PathError::RelativeComponent));
 /// ```
 pub fn validate(path: &str) -> Result<(), PathError> {
-    // One pass over the bytes; the rules below take several.
+    // One quick pass over the bytes; the rules below take several.
     if is_plain(path) {
         return Ok(());
     }
@@ -61,16 +61,35 @@ pub fn validate(path: &str) -> Result<(), PathError> {
     Ok(())
 }
 
+/// Bytes of a path that are checked at once, with the one before them.
+const PIECE: usize = 1 + 8;
+
 /// Returns `true` for the common valid paths: ASCII, and no component that is empty or begins with a dot. Other paths
 /// may be valid, too.
 fn is_plain(path: &str) -> bool {
-    let mut last = b' ';
-    let begins_well = |last, byte| last != b'/' || !matches!(byte, b'/' | b'.');
-    let all_well = path.bytes().all(|byte| {
-        let last = std::mem::replace(&mut last, byte);
-        matches!(byte, b' '..=b'~') && begins_well(last, byte)
-    });
-    all_well && path.starts_with('/') && last != b'/'
+    let bytes = path.as_bytes();
+    if bytes.first() != Some(&b'/') || bytes.last() == Some(&b'/') {
+        return false;
+    }
+    // A piece begins with the last byte of the one before; the last piece may have more in common with it.
+    let mut left = bytes;
+    while let Some(piece) = left.first_chunk::<PIECE>() {
+        if !is_plain_piece(piece) {
+            return false;
+        }
+        left = &left[PIECE - 1..];
+    }
+    bytes.last_chunk::<PIECE>().map_or_else(|| is_plain_piece(left), |last| is_plain_piece(last))
+}
+
+/// Returns `true` if no byte after the first is odd where it stands. All are looked at, so that it is done at once.
+#[inline(always)]
+fn is_plain_piece(piece: &[u8]) -> bool {
+    let pairs = piece.iter().zip(piece.iter().skip(1));
+    pairs.fold(true, |plain, (before, byte)| {
+        let begins_badly = (*before == b'/') & ((*byte == b'/') | (*byte == b'.'));
+        plain & matches!(byte, b' '..=b'~') & !begins_badly
+    })
 }
 
 /// Splits a path into the parent's path and the node's name; `None` for the root and for paths without a slash. The
@@ -136,6 +155,31 @@ mod tests {
             ("/🦀", PathError::ForbiddenCharacter(0x1f980)),
         ] {
             assert_eq!(validate(path), Err(error), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_counts_at_every_place_of_a_path() {
+        for len in 2..40 {
+            let plain = format!("/{}", "a".repeat(len - 1));
+            assert_eq!(validate(&plain), Ok(()));
+            for at in 1..len {
+                let with = |odd: &str| format!("{}{odd}{}", &plain[..at], &plain[at + 1..]);
+                let error = PathError::ForbiddenCharacter(0x1f);
+                assert_eq!(validate(&with("\u{1f}")), Err(error), "{len} {at}");
+                assert_eq!(validate(&with("\u{7f}")), Err(PathError::ForbiddenCharacter(0x7f)), "{len} {at}");
+                assert_eq!(validate(&with("ü")), Ok(()), "{len} {at}");
+                let slash = match at {
+                    _ if at + 1 == len => Err(PathError::TrailingSlash),
+                    1 => Err(PathError::EmptyComponent),
+                    _ => Ok(()),
+                };
+                assert_eq!(validate(&with("/")), slash, "{len} {at}");
+                let dots = format!("{}a/./{}", &plain[..at], &plain[at..]);
+                assert_eq!(validate(&dots), Err(PathError::RelativeComponent), "{len} {at}");
+                let slashes = format!("{}//{}", &plain[..at], &plain[at..]);
+                assert_eq!(validate(&slashes), Err(PathError::EmptyComponent), "{len} {at}");
+            }
         }
     }
 

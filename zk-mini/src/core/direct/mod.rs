@@ -9,8 +9,8 @@ mod error;
 use std::borrow::Cow;
 
 use zk_wire::{
-    Acl, AclListView, ByteString, CreateView, ErrorCode, Expected, MultiOpView, OpCode, SessionId, SetAclView,
-    SetDataView, Stat, VersionedPathView, Xid, path,
+    Acl, AclListView, ByteString, CreateView, ErrorCode, Expected, MultiOpView, OpCode, SessionId,
+    SetAclView, SetDataView, Stat, VersionedPathView, Xid, path,
 };
 
 pub use error::WriteError;

@@ -4,7 +4,7 @@ use std::mem::swap;
 
 use zk_wire::{SessionId, Zxid};
 
-use crate::core::apply::apply;
+use crate::core::apply::{Stamp, apply};
 use crate::core::events::Observers;
 use crate::core::figures::Namespaces;
 use crate::core::message::{ConnId, Now};
@@ -74,8 +74,8 @@ impl Core {
 
     /// Applies a transaction at a server, and tells its watchers.
     pub(super) fn apply_at(&mut self, server: usize, now: Now, txn: Txn) {
-        let (zxid, session) = (txn.zxid, txn.session);
-        let ends_session = matches!(txn.change, Change::CloseSession { .. });
+        let Txn { zxid, time, session, change, .. } = txn;
+        let ends_session = matches!(change, Change::CloseSession { .. });
         self.as_server(server, |core| {
             // Sessions are the leader's.
             let mut sessions = Sessions::new(core.config.tick, core.config.seed);
@@ -84,7 +84,8 @@ impl Core {
             let mut observers =
                 Observers::new(&mut core.watches, &mut core.events, &mut core.namespaces, None);
             let (results, changes) = (&mut core.results, &mut core.changes);
-            apply(&mut core.tree, &mut sessions, txn, now.mono, &mut observers, results, changes);
+            let stamp = Stamp { zxid, time, session, applied: now.mono };
+            apply(&mut core.tree, &mut sessions, stamp, change, &mut observers, results, changes);
             core.last_zxid = zxid;
             core.tell(now, zxid);
         });

@@ -147,9 +147,16 @@ impl Recorder {
 
     /// Records a request and its outcome.
     pub(crate) fn request(&mut self, call: &Call, zxid: Zxid, body: Fields<'_>, answer: &Answer) {
-        if call.op == OpCode::PING {
+        if matches!(answer, Ok(Reply::Header | Reply::Body(_))) && self.is_recorded(call, zxid, body) {
             return;
         }
+        if call.op != OpCode::PING {
+            self.request_alone(call, zxid, body, answer);
+        }
+    }
+
+    /// Records a request that is no change, or has more than one.
+    fn request_alone(&mut self, call: &Call, zxid: Zxid, body: Fields<'_>, answer: &Answer) {
         let code = match answer {
             Ok(Reply::ErrorAndBody(code, _) | Reply::LastErrorAndBody(code, _))
             | Err(Failure::Code(code) | Failure::LastCode(code)) => Record::code(*code),
@@ -162,9 +169,6 @@ impl Recorder {
         };
         let (path, watch) = path_and_watch(call.op, body);
         let (seq, time) = (self.take_seq(), self.now);
-        if code == 0 && self.is_recorded(seq, call, zxid, path) {
-            return;
-        }
         self.requests.push_path(path, [&[], &[]], || Record {
             seq,
             zxid,
@@ -183,17 +187,20 @@ impl Recorder {
     /// Marks the record of a change as that of its request, too, which has succeeded and is the next entry. Returns `false` if the
     /// latest record is no such change.
     #[inline]
-    fn is_recorded(&mut self, seq: u64, call: &Call, zxid: Zxid, path: &[u8]) -> bool {
+    fn is_recorded(&mut self, call: &Call, zxid: Zxid, body: Fields<'_>) -> bool {
         let is_its_change = |last: &Record| {
-            let is_next = last.seq + 1 == seq && last.what.is_change() && last.by == By::Request;
+            let mut body = body;
+            let is_next = last.seq + 1 == self.next_seq && last.what.is_change() && last.by == By::Request;
             let is_same = (last.zxid, last.conn, last.xid) == (zxid, call.conn, call.xid);
             // The path of a sequential node is longer than that of the request, a path in a multi is not the request's.
-            is_next && is_same && usize::from(last.path) == path.len()
+            let mut is_its_path = || body.int("path").is_ok_and(|len| len == i32::from(last.path));
+            is_next && is_same && call.op.begins_with_path() && is_its_path()
         };
         match self.others.last_mut() {
             Some(last) if is_its_change(last) => last.has_request = true,
             _ => return false,
         }
+        self.next_seq += 1;
         true
     }
 

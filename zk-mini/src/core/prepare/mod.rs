@@ -144,7 +144,7 @@ impl<'a> Prepare<'a> {
 /// Returns the part of a path before its last slash. Paths without a slash or with a NUL are refused.
 fn parent_of(path: &str) -> Result<&str, ErrorCode> {
     match path.bytes().rposition(|byte| byte == b'/') {
-        Some(slash) if !path.bytes().any(|byte| byte == 0) => Ok(&path[..slash]),
+        Some(slash) if !path.as_bytes().contains(&0) => Ok(&path[..slash]),
         _ => Err(ErrorCode::BAD_ARGUMENTS),
     }
 }

@@ -1,8 +1,8 @@
 //! Audit records of requests.
 
 use zk_wire::{
-    AclListView, ByteString, CreateMode, CreateView, Fields, MultiOpView, OpCode, Perms, SessionId, SetAclView,
-    SetDataView, UnixMillis, VersionedPathView,
+    AclListView, ByteString, CreateMode, CreateView, Fields, MultiOpView, OpCode, Perms, SessionId,
+    SetAclView, SetDataView, UnixMillis, VersionedPathView,
 };
 
 use crate::core::Core;

@@ -1,8 +1,7 @@
 //! Requests that change one node.
 
 use zk_wire::{
-    Create2Response, CreateResponse, CreateView, ErrorCode, Fields, OpCode, ReconfigView, SetAclView,
-    SetDataView, StatResponse, VersionedPathView,
+    CreateView, Encode, ErrorCode, Fields, OpCode, ReconfigView, SetAclView, SetDataView, VersionedPathView,
 };
 
 use crate::core::apply::Applied;
@@ -101,21 +100,25 @@ impl Core {
             Err(code) => Change::Error(code),
         };
         self.commit(call.now, call.session, call.xid, cause, change);
-        let result = self.results.pop().ok_or(Failure::Close)?;
+        let result = self.results.last().ok_or(Failure::Close)?;
         if self.config.audit
-            && let Applied::Created { path, .. } = &result
+            && let Applied::Created { path, .. } = result
         {
             self.created = Some(path.clone());
         }
-        Ok(Reply::Body(match result {
-            Applied::Created { path, .. } if call.op == OpCode::CREATE => {
-                self.outputs.record(&CreateResponse { path })
-            }
-            Applied::Created { path, stat } => self.outputs.record(&Create2Response { path, stat }),
-            Applied::Set(stat) => self.outputs.record(&StatResponse { stat }),
+        // As a `CreateResponse`, a `Create2Response` or a `StatResponse`, which are not made for it.
+        let answer = match result {
+            Applied::Created { path, .. } if call.op == OpCode::CREATE => Ok(self.outputs.record(path)),
+            Applied::Created { path, stat } => Ok(self.outputs.body(|out| {
+                path.encode(out);
+                stat.encode(out);
+            })),
+            Applied::Set(stat) => Ok(self.outputs.record(stat)),
             Applied::Done => return Ok(Reply::Header),
-            Applied::Refused(code) => return Err(code.into()),
-        }))
+            Applied::Refused(code) => Err((*code).into()),
+        };
+        self.results.clear();
+        answer.map(Reply::Body)
     }
 
     /// Refuses a write, which takes a zxid, too.

@@ -203,6 +203,7 @@ impl Tree {
         // The path of a replayed transaction is a part of its log, which must not stay in memory for it.
         let kept = if observers.are_none() { ByteString::from(&*path) } else { path.clone() };
         self.insert(kept, node);
+        self.index(&path, kind);
         self.quota_created(&path, data_len, observers);
         if let Some(history) = observers.history() {
             history.created(&path, kind, data_len, Before::Created { pzxid, created_children });
@@ -315,7 +316,14 @@ impl Tree {
             node.adopt(present);
         }
         self.quota_restored(&path);
-        self.insert(path, node);
+        match node.kind() {
+            // Most nodes are in no index: their path needs no count of owners.
+            NodeKind::Persistent => self.insert(path, node),
+            kind => {
+                self.insert(path.clone(), node);
+                self.index(&path, kind);
+            }
+        }
     }
 
     /// Returns the sessions that have ephemeral nodes.
@@ -368,28 +376,27 @@ impl Tree {
         }
     }
 
-    /// Inserts a node into the map and the indexes, in place of an existing one.
+    /// Inserts a node into the map, in place of an existing one. [`index`](Self::index) is to follow.
     fn insert(&mut self, path: ByteString, node: Node) {
         self.path_bytes += path.len();
         self.data_bytes += node.data_len();
         self.digest.add(&path, &node);
-        // Most nodes are in no index: their path needs no count of owners.
-        let indexed = match node.kind() {
-            NodeKind::Persistent => None,
-            kind => Some((kind, path.clone())),
-        };
         if let Some((path, present)) = self.nodes.insert(path, node) {
             self.forget(&path, &present);
         }
-        match indexed {
-            Some((NodeKind::Ephemeral(session), path)) => {
-                self.ephemerals.entry(session).or_default().insert(&path);
+    }
+
+    /// Adds a node to the index of its kind.
+    fn index(&mut self, path: &str, kind: NodeKind) {
+        match kind {
+            NodeKind::Persistent => {}
+            NodeKind::Ephemeral(session) => {
+                self.ephemerals.entry(session).or_default().insert(path);
                 self.ephemeral_count += 1;
             }
-            Some((_, path)) => {
-                self.reapable.insert(path);
+            NodeKind::Container | NodeKind::Ttl(_) => {
+                self.reapable.insert(path.into());
             }
-            None => {}
         }
     }
 

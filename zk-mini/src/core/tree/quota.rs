@@ -152,6 +152,10 @@ pub(crate) fn is_quota_of_root(path: &str) -> bool {
 
 /// Splits a path below `/zookeeper/quota` into the path that it is about and its name. The root is the empty path.
 fn quota_node(path: &str) -> Option<(&str, &str)> {
+    // The common case, at the least cost.
+    if !path.starts_with(QUOTA) {
+        return None;
+    }
     let (parent, name) = path::split(path)?;
     let subject = parent.strip_prefix(QUOTA)?;
     (subject.is_empty() || subject.starts_with('/')).then_some((subject, name))
