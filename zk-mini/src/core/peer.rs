@@ -43,15 +43,11 @@ impl PeerState {
     /// Returns the rights of the peer.
     pub(crate) fn requester<'a>(&'a self, config: &'a Config, rules: &Rules) -> Requester<'a> {
         Requester {
-            peer: self.address,
+            peer: &self.address,
             identities: &self.identities,
             unchecked: config.skip_acl,
-            sasl: config.sasl_scheme,
-            any_sasl_user: config.any_sasl_user.as_deref(),
-            x509: config.x509,
             ip_v6: rules.ip_acl_takes_v6,
-            max_entries: config.max_acl_entries,
-            max_own_entries: config.max_auth_ids,
+            config,
         }
     }
 

@@ -4,6 +4,7 @@ use zk_wire::{Acl, ByteString};
 
 use crate::core::access::network::Network;
 use crate::core::access::sasl;
+use crate::core::config::Config;
 use crate::core::message::Peer;
 
 /// Identity of a connection beside its address.
@@ -23,21 +24,14 @@ impl Identity {
 /// Requester of an access.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Requester<'a> {
-    pub(crate) peer: Peer,
+    pub(crate) peer: &'a Peer,
     pub(crate) identities: &'a [Identity],
-    /// Allows everything (`skipACL`).
+    /// Allows everything.
     pub(crate) unchecked: bool,
-    /// Knows the `sasl` scheme in ACLs.
-    pub(crate) sasl: bool,
-    /// SASL user for whom every other one is taken, too.
-    pub(crate) any_sasl_user: Option<&'a str>,
-    /// Accepts ACLs of the `x509` scheme.
-    pub(crate) x509: bool,
     /// Accepts IPv6 addresses in ACLs of the `ip` scheme.
     pub(crate) ip_v6: bool,
-    /// Maximum number of entries of a list, and of those that `auth` stands for.
-    pub(crate) max_entries: usize,
-    pub(crate) max_own_entries: usize,
+    /// Has the schemes that the server knows, and the limits of lists. Most accesses ask nothing of it.
+    pub(crate) config: &'a Config,
 }
 
 impl Requester<'_> {
@@ -46,12 +40,12 @@ impl Requester<'_> {
         match &*entry.scheme {
             "world" => entry.id == "anyone",
             "ip" => Network::parse(&entry.id, self.ip_v6).is_some_and(|network| network.holds(self.peer.ip)),
-            sasl::SCHEME if !self.sasl => false,
+            sasl::SCHEME if !self.config.sasl_scheme => false,
             scheme => self.identities.iter().any(|identity| {
                 identity.scheme == scheme
                     && (identity.id == entry.id
                         || identity.is_every_sasl_user()
-                        || scheme == sasl::SCHEME && self.any_sasl_user == Some(&*entry.id))
+                        || scheme == sasl::SCHEME && self.config.any_sasl_user.as_deref() == Some(&*entry.id))
             }),
         }
     }

@@ -27,7 +27,7 @@ impl Requester<'_> {
         let acl: Vec<_> = acl.iter().collect();
         let acl = without_duplicates(&acl)?;
         // Before the expansion, so that a long list costs nothing.
-        if acl.len() > self.max_entries {
+        if acl.len() > self.config.max_acl_entries {
             return Err(ErrorCode::INVALID_ACL);
         }
         let (mut fixed, mut own) = (Vec::with_capacity(acl.len()), 0);
@@ -38,7 +38,7 @@ impl Requester<'_> {
                 fixed.extend(self.own_entries(*perms)?);
                 own += fixed.len() - before;
                 // A few `auth` entries can expand to very many.
-                if own > self.max_own_entries {
+                if own > self.config.max_auth_ids {
                     return Err(ErrorCode::INVALID_ACL);
                 }
             } else {
@@ -46,7 +46,7 @@ impl Requester<'_> {
                 fixed.push(Acl { perms: *perms, scheme: scheme.into(), id: id.into() });
             }
         }
-        if fixed.len() > self.max_entries { Err(ErrorCode::INVALID_ACL) } else { Ok(fixed.into()) }
+        if fixed.len() > self.config.max_acl_entries { Err(ErrorCode::INVALID_ACL) } else { Ok(fixed.into()) }
     }
 
     /// Returns the entries that `auth` stands for: proven identities. An address is not one.
@@ -56,7 +56,7 @@ impl Requester<'_> {
             .iter()
             .filter(|identity| match &*identity.scheme {
                 "digest" | "x509" => true,
-                scheme => self.sasl && scheme == sasl::SCHEME,
+                scheme => self.config.sasl_scheme && scheme == sasl::SCHEME,
             })
             .map(|identity| Acl { perms, scheme: identity.scheme.clone(), id: identity.id.clone() })
             .collect();
@@ -67,8 +67,8 @@ impl Requester<'_> {
     fn valid_id<'a>(&self, scheme: &str, id: Option<&'a str>) -> Result<&'a str, ErrorCode> {
         let is_known = match scheme {
             "world" | "digest" | "ip" => true,
-            "x509" => self.x509,
-            scheme => self.sasl && scheme == sasl::SCHEME,
+            "x509" => self.config.x509,
+            scheme => self.config.sasl_scheme && scheme == sasl::SCHEME,
         };
         if !is_known {
             return Err(ErrorCode::INVALID_ACL);

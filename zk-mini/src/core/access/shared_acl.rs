@@ -147,17 +147,19 @@ impl Index {
 
     fn allows(&self, requester: &Requester<'_>, perms: Perms) -> bool {
         let allows = |known: Option<&Perms>| known.is_some_and(|known| known.intersects(perms));
-        let ip = requester.peer.ip;
+        let (ip, config) = (requester.peer.ip, requester.config);
         let networks = match ip {
             IpAddr::V4(_) => Some(&self.v4),
             IpAddr::V6(_) => Some(&self.v6).filter(|_| requester.ip_v6),
         };
-        let any_user =
-            requester.any_sasl_user.map(|id| Identity { scheme: sasl::SCHEME.into(), id: id.into() });
+        let any_user = config
+            .any_sasl_user
+            .as_ref()
+            .map(|id| Identity { scheme: sasl::SCHEME.into(), id: (&**id).into() });
         let any_user = any_user.is_some_and(|any| allows(self.named.get(&any)));
         networks.into_iter().flatten().any(|(bits, known)| allows(known.get(&prefix(ip, *bits))))
             || requester.identities.iter().any(|identity| {
-                (requester.sasl || identity.scheme != sasl::SCHEME)
+                (config.sasl_scheme || identity.scheme != sasl::SCHEME)
                     && (allows(self.named.get(identity))
                         || (identity.is_every_sasl_user() && self.sasl.intersects(perms))
                         || (any_user && identity.scheme == sasl::SCHEME))
@@ -180,6 +182,7 @@ mod tests {
     use zk_wire::ByteString;
 
     use super::*;
+    use crate::core::config::Config;
     use crate::core::message::Peer;
 
     fn entry() -> impl Strategy<Value = Acl> {
@@ -231,7 +234,11 @@ mod tests {
                 Identity { scheme: ByteString::from_static(scheme), id: id.into() }
             };
             let identities: Vec<_> = names.iter().map(|id| name(id)).collect();
-            let requester = Requester { peer: Peer { ip, port: 1 }, identities: &identities, unchecked: false, sasl, x509: false, any_sasl_user, ip_v6, max_entries: 100, max_own_entries: 100 };
+            let any_sasl_user = any_sasl_user.map(str::to_owned);
+            let config = Config { sasl_scheme: sasl, any_sasl_user, ..Config::default() };
+            let peer = Peer { ip, port: 1 };
+            let requester =
+                Requester { peer: &peer, identities: &identities, unchecked: false, ip_v6, config: &config };
             let one_by_one = entries.iter().any(|entry| entry.perms.intersects(Perms(perms)) && requester.is(entry));
             let list = SharedAcl::new(&entries.into());
             prop_assert_eq!(list.allows(&requester, Perms(perms)), one_by_one);

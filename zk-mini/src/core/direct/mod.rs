@@ -177,15 +177,11 @@ impl Core {
     /// Returns the rules for a write that every ACL allows.
     fn prepare_directly(&self, owner: SessionId) -> Prepare<'_> {
         let requester = Requester {
-            peer: Peer::LOCAL,
+            peer: &Peer::LOCAL,
             identities: &[],
             unchecked: true,
-            sasl: self.config.sasl_scheme,
-            any_sasl_user: None,
-            x509: self.config.x509,
             ip_v6: self.rules.ip_acl_takes_v6,
-            max_entries: self.config.max_acl_entries,
-            max_own_entries: self.config.max_auth_ids,
+            config: &self.config,
         };
         Prepare::new(&self.tree, owner, requester, &self.config)
     }

@@ -434,3 +434,28 @@ fn parent_and_name(path: &str) -> Option<(&str, &str)> {
 pub(crate) fn parent_name(path: &str) -> &str {
     path::split(path).map_or(path, |(parent, _)| &path[..parent.len()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_without_ephemerals_owns_nothing_and_leaves_nothing() {
+        let (mut tree, session) = (Tree::new(false, 1), SessionId(7));
+        let observers = &mut Observers::none();
+        for cversion in 1..3 {
+            let (data, acl) = (None, [Acl::open()].into());
+            let kind = NodeKind::Ephemeral(session);
+            let new = CreateNode { path: "/lock".into(), data, acl, kind, parent_cversion: cversion };
+            tree.create(new, Zxid(1), UnixMillis(1), observers);
+            assert!(tree.owners().eq([session]) && tree.ephemerals_of(session) == 1);
+            tree.delete("/lock", Zxid(2), observers);
+            assert_eq!(
+                (tree.owners().count(), tree.ephemerals_of(session), tree.ephemeral_count()),
+                (0, 0, 0)
+            );
+        }
+        assert!(!tree.delete_ephemerals(session, Zxid(3), observers));
+        assert!(tree.ephemerals.is_empty());
+    }
+}

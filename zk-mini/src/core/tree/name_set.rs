@@ -376,6 +376,8 @@ mod tests {
             assert!(room < 8 * set.len(), "{room} places for {}", set.len());
             let room: usize = set.chunks().map(|chunk| chunk.text.capacity()).sum();
             assert!(room < 8 * set.bytes(), "{room} bytes for {}", set.bytes());
+            (0..ALL).step_by(CHUNK).for_each(|number| assert!(set.remove(&name(number))));
+            assert!(set.is_empty() && set.more.capacity() == 0 && set.first.ends.capacity() <= SMALL);
         }
     }
 }

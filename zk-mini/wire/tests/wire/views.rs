@@ -132,6 +132,37 @@ fn a_multi_says_which_of_its_operations_is_refused_while_it_is_read() {
     assert_eq!(refused, Err(DecodeError::UnexpectedType { what: "Multi.op", op: OpCode::GET_DATA.0 }));
 }
 
+/// Reads the list of a setAcl whose path is null, and the version behind it.
+fn read_list(list: &[u8]) -> Result<SetAclView<'_>, DecodeError> {
+    SetAclView::read(OpCode::SET_ACL, &mut Fields::new(list))
+}
+
+#[test]
+fn a_list_is_checked_to_be_whole_and_its_entries_are_read_when_asked_for() {
+    let with = |rest: &[&[u8]]| [&[0xff; 4], &rest.concat()[..]].concat();
+    let null = with(&[&[0xff; 4], &[0; 4]]);
+    assert_eq!(read_list(&null).unwrap().acl, None);
+    for count in [[0; 4], [0xff, 0xff, 0xff, 0xfe]] {
+        let empty = with(&[&count, &[0; 4]]);
+        assert_eq!(read_list(&empty).unwrap().acl.unwrap().iter().count(), 0);
+    }
+    // Nulls and what is not UTF-8 are shown as they are read.
+    let odd = with(&[&[0, 0, 0, 1], &[0, 0, 0, 31], &[0xff; 4], &[0, 0, 0, 1, 0xfe], &[0; 4]]);
+    let view = read_list(&odd).unwrap().acl.unwrap();
+    let expected = AclView { perms: Perms::ALL, scheme: None, id: Some("\u{fffd}".into()) };
+    assert_eq!(view.iter().collect::<Vec<_>>(), [expected]);
+    let hostile = with(&[&[0x7f, 0xff, 0xff, 0xff], &[0; 8]]);
+    assert!(matches!(read_list(&hostile), Err(DecodeError::Truncated { left: 8, .. })));
+    let list = [Acl::open(), Acl::creator_only()];
+    let mut whole = BytesMut::new();
+    SetAcl { path: None, acl: Some(list.to_vec()), version: Expected::Any }.encode(&mut whole);
+    let view = read_list(&whole).unwrap().acl;
+    assert_eq!((owned(&view), view), (Some(list.to_vec()), Some(AclListView::of(&list))));
+    for len in 0..whole.len() {
+        assert!(read_list(&whole[..len]).is_err(), "{len} bytes");
+    }
+}
+
 /// Returns true if the table of op codes and the record agree on whether the body begins with the path `/path`.
 fn agrees<T: Request>(request: &T) -> bool {
     let mut body = BytesMut::new();
