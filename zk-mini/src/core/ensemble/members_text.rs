@@ -55,8 +55,9 @@ impl FromStr for QuorumAddr {
     type Err = QuorumAddrError;
 
     /// Reads `HOST:PORT:PORT`. A role may follow, as in a `zoo.cfg`, and is not kept, and an address for clients behind a
-    /// semicolon; of several addresses of one server, the first one is kept.
+    /// semicolon; of several addresses of one server, the first one is kept. Semicolons with nothing behind them do not count.
     fn from_str(text: &str) -> Result<Self, QuorumAddrError> {
+        let text = trim(text).trim_end_matches(';');
         let (servers, client) =
             text.split_once(';').map_or((text, None), |(servers, client)| (servers, Some(client.trim())));
         let server = servers.split('|').next().unwrap_or_default();
@@ -283,6 +284,8 @@ mod tests {
             ("zk1:2888:3888", "zk1:2888:3888"),
             (" zk1:2888:3888:observer;0.0.0.0:2181 ", "zk1:2888:3888"),
             ("zk1:2888:3888|zk2:2889:3889;2181", "zk1:2888:3888"),
+            ("zk1:2888:3888;", "zk1:2888:3888"),
+            ("zk1:2888:3888:participant;; ", "zk1:2888:3888"),
             ("[::1]:1:2", "[0:0:0:0:0:0:0:1]:1:2"),
         ] {
             let addr: QuorumAddr = text.parse().unwrap();
@@ -302,6 +305,8 @@ mod tests {
             "zk1:1:2:boss",
             "zk1:1:2:observer:3",
             "zk1:1:2;x",
+            "zk1:1:2;;3",
+            ";",
         ] {
             assert_eq!(text.parse::<QuorumAddr>(), Err(QuorumAddrError), "{text}");
         }
