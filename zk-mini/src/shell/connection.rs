@@ -12,7 +12,8 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::shell::chunks::{Chunks, KEPT_CAPACITY};
-use crate::shell::engine::{ConnectionGuard, Handled};
+use crate::shell::engine::ConnectionGuard;
+use crate::shell::frames::Handled;
 use crate::shell::http::{HttpConnection, HttpStream, Stream};
 use crate::shell::opening::Opening;
 use crate::shell::outbox::{Close, InputWaiter};

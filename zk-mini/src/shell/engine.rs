@@ -7,19 +7,17 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use bytes::BytesMut;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::{spawn_blocking, yield_now};
-use zk_wire::{DecodeError, Millis, next_frame};
+use zk_wire::Millis;
 
 use crate::core::{ConnId, Core, Input, Output};
 use crate::report::figures::Configuration;
 use crate::report::four_letter::{DEFAULT_TRACE_MASK, Whitelist};
-use crate::report::stats::FrameBatch;
 use crate::shell::accept_barrier::AcceptBarrier;
 use crate::shell::came::Came;
 use crate::shell::changes::Changes;
-use crate::shell::clock::{Clock, TimeSlice};
+use crate::shell::clock::Clock;
 use crate::shell::connections::{Connections, Port, Refused};
 use crate::shell::http::HttpConnection;
 use crate::shell::journal::{Batch, Journal};
@@ -39,9 +37,6 @@ use crate::storage::Files;
 
 /// Number of outputs performed in one turn, of those that waited for the disk.
 const OUTPUTS_AT_ONCE: usize = 5_000;
-
-/// Number of bytes that take about as long to write as an output takes to perform.
-const BYTES_OF_AN_OUTPUT: usize = 64;
 
 /// A server, shared by its handle, its tasks and its connections.
 #[derive(Debug)]
@@ -261,67 +256,6 @@ impl Engine {
         }
     }
 
-    /// Handles the whole frames at the front of `input` in one turn. Stops earlier, as the result tells, if the peer must
-    /// read its replies first, or if other connections are due.
-    pub(crate) fn handle_frames(
-        &self,
-        guard: &ConnectionGuard,
-        input: &mut BytesMut,
-    ) -> Result<Handled, DecodeError> {
-        let Some(mut frame) = next_frame(input, self.limits.max_frame)? else { return Ok(Handled::All) };
-        self.turn(|state, turn| {
-            let mut slice = TimeSlice::begin(turn.limits.time_slice, state.clock.repeats());
-            let mut batch = FrameBatch::default();
-            let mut is_handshake = state.connections.is_new(guard.id);
-            let mut unwritten = 0;
-            let handled = loop {
-                state.log.received(guard.id, &frame, is_handshake);
-                let before = state.core.last_zxid();
-                batch.add(&frame, std::mem::take(&mut is_handshake).then_some(before));
-                let len = frame.len();
-                let outputs = state.handle(Input::Frame { conn: guard.id, frame }, turn);
-                batch.updates += u64::from(state.core.last_zxid() != before);
-                let (backlog, close) = guard.outbox.status();
-                if close != Close::No {
-                    break Ok(Handled::All);
-                }
-                if backlog >= turn.limits.pause_reading() {
-                    break Ok(Handled::UntilBacklog);
-                }
-                let written = backlog.saturating_sub(std::mem::replace(&mut unwritten, backlog));
-                if slice.is_over(len + written + outputs * BYTES_OF_AN_OUTPUT) {
-                    break Ok(Handled::UntilNextTurn);
-                }
-                match next_frame(input, turn.limits.max_frame) {
-                    Ok(Some(next)) => frame = next,
-                    Ok(None) => break Ok(Handled::All),
-                    Err(error) => break Err(error),
-                }
-            };
-            let (then, zxid) = (state.clock.now().mono, state.core.last_zxid());
-            state.connections.handled(guard.id, &batch, then, then.0.saturating_sub(turn.now.mono.0), zxid);
-            handled
-        })
-    }
-
-    /// Closes a connection whose peer sends bytes that are not a frame.
-    pub(crate) fn refuse_input(&self, guard: &ConnectionGuard, error: DecodeError) {
-        self.turn(|state, turn| {
-            let remote = state.connections.remote(guard.id);
-            let had_session = !state.connections.is_new(guard.id);
-            let line = Line::NoFrame { remote, conn: guard.id, had_session, error };
-            state.log.push(turn.now.mono, line);
-            guard.outbox.close(Close::Flushed, turn);
-        });
-    }
-
-    /// Logs a connection without TLS at an address that is for TLS only; the caller closes it.
-    pub(crate) fn refuse_plain(&self, guard: &ConnectionGuard) {
-        let why = "this address is for TLS only, and the client does not speak it".to_owned();
-        let line = Line::NoTls { remote: Remote(guard.remote), conn: guard.id, why };
-        self.turn(|state, turn| state.log.push(turn.now.mono, line));
-    }
-
     /// Counts a connection that its peer has ended.
     pub(crate) fn dropped(&self, guard: &ConnectionGuard) {
         self.turn(|state, _| state.connections.stats_of_conn(guard.id).dropped += 1);
@@ -506,17 +440,6 @@ impl Engine {
         let _next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Progress with the input of a connection.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Handled {
-    /// The rest of the input is not a whole frame.
-    All,
-    /// There may be more frames: the queued replies must be written first, or the connection is paused.
-    UntilBacklog,
-    /// There are more frames, but other connections are due first.
-    UntilNextTurn,
 }
 
 impl Drop for ConnectionGuard {

@@ -1,7 +1,7 @@
 //! The shell around the core: it moves bytes, reads clocks and waits. Only this module and the public handles name
 //! tokio.
 //!
-//! A request comes in at a [`listener`], from which [`accept`] takes it, or a [`connector`]; a task, [`connection`], reads it and hands its frames to
+//! A request comes in at a [`listener`], from which [`accept`] takes it, or a [`connector`]; a task, [`connection`], reads it and hands its [`frames`] to
 //! the [`engine`], which holds the [`state`] behind a mutex. The state hands each frame to the core and performs the
 //! outputs: replies go to the [`outbox`] of a connection, or first to the [`journal`] until the [`keeper`] has
 //! written the transactions before them to the disk.
@@ -22,6 +22,7 @@ pub(crate) mod connections;
 pub(crate) mod connector;
 pub(crate) mod engine;
 pub(crate) mod exchange;
+pub(crate) mod frames;
 pub(crate) mod gather;
 pub(crate) mod http;
 pub(crate) mod journal;
