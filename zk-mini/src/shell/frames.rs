@@ -1,7 +1,7 @@
 //! Frames that a connection has sent, handled in turns of the engine; and connections that send something else.
 
 use bytes::BytesMut;
-use zk_wire::{DecodeError, next_frame};
+use zk_wire::{DecodeError, Millis, next_frame};
 
 use crate::core::Input;
 use crate::report::stats::FrameBatch;
@@ -63,7 +63,7 @@ impl Engine {
                     Err(error) => break Err(error),
                 }
             };
-            let (then, zxid) = (state.clock.now().mono, state.core.last_zxid());
+            let (then, zxid) = (Millis::from(state.clock.mono()), state.core.last_zxid());
             state.connections.handled(guard.id, &batch, then, then.0.saturating_sub(turn.now.mono.0), zxid);
             handled
         })
