@@ -306,6 +306,7 @@ impl Tree {
     /// Puts back a node of a snapshot. An existing one is replaced and its children stay. A node without a parent is
     /// left out. The node's list is a [shared](Self::share) one; [`weigh_all`](Self::weigh_all) is to follow the last node.
     pub(crate) fn restore(&mut self, path: ByteString, mut node: Node) {
+        // Most nodes of a snapshot are new to their parent: these need no look for one that they replace.
         let mut is_new = false;
         if path != "/" {
             let Some((parent_path, name)) = parent_and_name(&path) else { return };
