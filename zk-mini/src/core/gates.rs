@@ -145,7 +145,7 @@ impl Gates {
 
     /// Takes an incoming frame that must wait. Returns `false` if it may pass.
     #[cold]
-    pub(crate) fn hold_frame(&mut self, conn: ConnId, frame: &Bytes) -> bool {
+    pub(crate) fn hold_frame(&mut self, conn: ConnId, frame: &[u8]) -> bool {
         let Some(gate) = self.by_conn.get_mut(&conn).filter(|gate| !gate.is_shut) else { return false };
         let at = gate.link.as_mut().map_or(self.now, |link| link.arrives(self.now, frame.len()));
         if at <= self.now && !gate.holds_input() {
@@ -158,7 +158,7 @@ impl Gates {
     }
 
     /// Holds a frame, which may have passed before, and everything behind it until a time.
-    pub(crate) fn delay_frame(&mut self, conn: ConnId, frame: &Bytes, until: Millis) {
+    pub(crate) fn delay_frame(&mut self, conn: ConnId, frame: &[u8], until: Millis) {
         let gate = self.by_conn.entry(conn).or_default();
         gate.incoming.push_front((until, until), HeldFrame::new(frame, true, true), frame.len());
         self.settle(conn);
@@ -166,7 +166,7 @@ impl Gates {
 
     /// Holds a frame, which may have passed before, for as long as it takes on the link of its connection. Returns
     /// `false` if that is no time.
-    pub(crate) fn carry_frame(&mut self, conn: ConnId, frame: &Bytes) -> bool {
+    pub(crate) fn carry_frame(&mut self, conn: ConnId, frame: &[u8]) -> bool {
         let Some(gate) = self.by_conn.get_mut(&conn) else { return false };
         let at = gate.link.as_mut().map_or(self.now, |link| link.arrives(self.now, frame.len()));
         if at > self.now {
@@ -340,7 +340,7 @@ impl Gates {
     pub(crate) fn hold_handshake(
         &mut self,
         conn: ConnId,
-        frame: &Bytes,
+        frame: &[u8],
         is_delayed: bool,
         listener: Option<usize>,
         session: SessionId,
@@ -477,7 +477,7 @@ impl Gate {
 
 impl HeldFrame {
     /// Copies a frame: it is a part of a larger buffer, which would live as long.
-    fn new(frame: &Bytes, is_delayed: bool, is_read: bool) -> Self {
+    fn new(frame: &[u8], is_delayed: bool, is_read: bool) -> Self {
         Self { frame: Bytes::copy_from_slice(frame), is_delayed, is_read }
     }
 }

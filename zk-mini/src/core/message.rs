@@ -1,6 +1,7 @@
 //! Inputs and outputs of the core.
 
 use std::net::SocketAddr;
+use std::ops::Deref;
 
 use ::core::net::{IpAddr, Ipv4Addr};
 use bytes::Bytes;
@@ -167,6 +168,26 @@ pub enum Output {
         /// Id of the connection.
         conn: ConnId,
     },
+}
+
+/// Frame to send, as [`poll_frame`](super::Core::poll_frame) hands it out.
+#[derive(Debug)]
+pub enum Frame<'a> {
+    /// Short frame, which the core writes over soon: to be copied.
+    Short(&'a [u8]),
+    /// Long frame, or one that is sent to several connections.
+    Shared(Bytes),
+}
+
+impl Deref for Frame<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Short(frame) => frame,
+            Self::Shared(frame) => frame,
+        }
+    }
 }
 
 /// Event for the log; see [`Output::Note`]. An expired session has an output of its own.

@@ -66,7 +66,7 @@ pub use faults::{CaseKind, Condition, FaultId, FaultInfo, FaultState, Hit, HitKi
 pub use faults::{Glob, GlobError, On, Rule, RuleError, Then};
 pub use image::{Image, ImageNode, ImageWalk, Restoration};
 pub use inspect::{NodeInfo, PeerInfo, SessionInfo, WatchInfo, WatchKind};
-pub use message::{ConnId, Input, Note, Now, Output, Part, Peer, Refusal};
+pub use message::{ConnId, Frame, Input, Note, Now, Output, Part, Peer, Refusal};
 pub use subtree::{NoSubtree, Reach, Subtree, SubtreeNode};
 pub use throttle::{Throttle, ThrottleWeights};
 pub use tree::SYSTEM_NODES;
@@ -221,7 +221,7 @@ impl Core {
                 self.accepted_frozen(conn, listener);
             }
             Input::Certified { conn, ref subject } => self.certified(conn, subject),
-            Input::Frame { conn, ref frame } => self.frame(now, conn, frame),
+            Input::Frame { conn, ref frame } => return self.handle_frame(now, conn, frame),
             Input::Waiting { conn } => self.waiting(now, conn),
             Input::Closed { conn } => self.lost(conn),
             Input::Disconnect { conn } => self.close(conn),
@@ -230,10 +230,17 @@ impl Core {
             Input::Thaw { part } => self.thaw(now, part),
             Input::Timeout => self.time_passes(now),
         }
-        if self.outputs.gates.has_effects() {
-            self.perform_effects();
+        self.end(now);
+    }
+
+    /// Handles a frame that a connection has sent, as [`handle`](Self::handle) handles an [`Input::Frame`]. It is only borrowed:
+    /// what is kept of it is copied.
+    pub fn handle_frame(&mut self, now: Now, conn: ConnId, frame: &[u8]) {
+        self.begin(now);
+        if self.outputs.gates.is_empty() || !self.outputs.gates.hold_frame(conn, frame) {
+            self.arrived(now, conn, frame, false);
         }
-        self.replicate(now);
+        self.end(now);
     }
 
     /// Brings the servers of an ensemble up to date, as far as their lag allows: to be called after every change.
@@ -251,10 +258,26 @@ impl Core {
         self.outputs.gates.set_now(now.mono);
     }
 
+    /// Does what follows every input.
+    #[inline]
+    fn end(&mut self, now: Now) {
+        if self.outputs.gates.has_effects() {
+            self.perform_effects();
+        }
+        self.replicate(now);
+    }
+
     /// Returns the next output; `None` if all are taken.
     #[must_use]
     pub fn poll_output(&mut self) -> Option<Output> {
         self.outputs.pop()
+    }
+
+    /// Returns the next output if it is a frame: the same as [`poll_output`](Self::poll_output), with less work for short frames,
+    /// which are most of all outputs.
+    #[must_use]
+    pub fn poll_frame(&mut self) -> Option<(ConnId, Frame<'_>)> {
+        self.outputs.pop_frame()
     }
 
     /// Returns the time at which [`Input::Timeout`] is due. Many expiries are done in steps, one per timeout, so that
@@ -345,19 +368,12 @@ impl Core {
         self.config.session_timeout_bounds()
     }
 
-    #[inline]
-    fn frame(&mut self, now: Now, conn: ConnId, frame: &Bytes) {
-        if self.outputs.gates.is_empty() || !self.outputs.gates.hold_frame(conn, frame) {
-            self.arrived(now, conn, frame, false);
-        }
-    }
-
     /// Handles a frame that has passed the gate of its connection. Fault rules are not asked about one that they have
     /// delayed.
-    // From here to the reply, what every request passes is compiled into `handle`, where nothing is instrumented, and into
+    // From here to the reply, what every request passes is compiled into `handle_frame`, where nothing is instrumented, and into
     // `passed`: each call on the way costs 2 % of a getData.
     #[inline(always)]
-    fn arrived(&mut self, now: Now, conn: ConnId, frame: &Bytes, is_delayed: bool) {
+    fn arrived(&mut self, now: Now, conn: ConnId, frame: &[u8], is_delayed: bool) {
         match self.peers.get(&conn).map(|peer| peer.session) {
             Some(Some(session)) => self.request(now, conn, session, frame, is_delayed),
             Some(None) => self.first_frame(now, conn, frame, is_delayed),
@@ -367,9 +383,10 @@ impl Core {
 
     /// Handles a frame of a connection without a session.
     #[inline(never)]
-    fn first_frame(&mut self, now: Now, conn: ConnId, frame: &Bytes, is_delayed: bool) {
-        if !self.is_muted(conn) && !self.names_frozen_session(conn, frame, is_delayed) {
-            self.handshake(now, conn, frame.clone(), is_delayed);
+    fn first_frame(&mut self, now: Now, conn: ConnId, frame: &[u8], is_delayed: bool) {
+        let frame = Bytes::copy_from_slice(frame);
+        if !self.is_muted(conn) && !self.names_frozen_session(conn, &frame, is_delayed) {
+            self.handshake(now, conn, frame, is_delayed);
         }
     }
 

@@ -5,6 +5,8 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::core::Frame;
+
 /// Minimum length of a frame that is not copied. A short frame is copied, because it would keep the whole buffer alive
 /// that it is a slice of.
 const LONG: usize = 8 * 1024;
@@ -26,13 +28,11 @@ pub(crate) struct Chunks {
 }
 
 impl Chunks {
-    pub(crate) fn push(&mut self, frame: &Bytes) {
+    pub(crate) fn push(&mut self, frame: &Frame<'_>) {
         self.len += frame.len();
+        let Frame::Shared(frame) = frame else { return self.copy(frame) };
         if frame.len() < LONG {
-            if self.last.capacity() == 0 {
-                self.last.reserve(std::mem::take(&mut self.expected));
-            }
-            return self.last.extend_from_slice(frame);
+            return self.copy(frame);
         }
         if !self.last.is_empty() {
             let mut last = self.last.split().freeze();
@@ -40,6 +40,13 @@ impl Chunks {
             self.first.push_back(last);
         }
         self.first.push_back(frame.clone());
+    }
+
+    fn copy(&mut self, frame: &[u8]) {
+        if self.last.capacity() == 0 {
+            self.last.reserve(std::mem::take(&mut self.expected));
+        }
+        self.last.extend_from_slice(frame);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -101,7 +108,7 @@ mod tests {
         for step in [1, 4, LONG - 1, LONG + 3, all.len()] {
             let mut chunks = Chunks::default();
             for &(len, byte) in &frames {
-                chunks.push(&Bytes::from(vec![byte; len]));
+                chunks.push(&Frame::Shared(vec![byte; len].into()));
             }
             let mut out = Vec::new();
             while chunks.has_remaining() {
@@ -119,7 +126,7 @@ mod tests {
 
     #[test]
     fn memory_of_a_burst_is_freed_and_asked_for_at_once_by_the_next_one() {
-        let frame = Bytes::from(vec![7; 1024]);
+        let frame = Frame::Short(&[7; 1024]);
         let mut chunks = Chunks::default();
         let frames = 1 + KEPT_CAPACITY / frame.len();
         (0..frames).for_each(|_| chunks.push(&frame));

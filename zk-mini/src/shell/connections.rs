@@ -5,11 +5,10 @@ use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use zk_wire::{Millis, UnixMillis, Zxid};
 
-use crate::core::ConnId;
+use crate::core::{ConnId, Frame};
 use crate::report::stats::{ConnectionStats, FrameBatch, ServerStats};
 use crate::shell::limits::{Limits, SESSIONLESS};
 use crate::shell::outbox::{Close, Outbox};
@@ -173,7 +172,7 @@ impl Connections {
 
     /// Queues a frame; drops it if the connection is gone. Returns false if the connection ends because its peer does
     /// not read.
-    pub(crate) fn send(&mut self, id: ConnId, frame: &Bytes, turn: &mut Turn<'_>) -> bool {
+    pub(crate) fn send(&mut self, id: ConnId, frame: &Frame<'_>, turn: &mut Turn<'_>) -> bool {
         let Some(entry) = self.by_id.get_mut(&id) else { return true };
         let goes_on = entry.outbox.push(frame, turn);
         entry.stats.sent += 1;

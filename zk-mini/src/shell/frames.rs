@@ -1,15 +1,17 @@
 //! Frames that a connection has sent, handled in turns of the engine; and connections that send something else.
 
-use bytes::BytesMut;
-use zk_wire::{DecodeError, Millis, next_frame};
+use bytes::{Buf, BytesMut};
+use zk_wire::{DecodeError, Millis, first_frame};
 
-use crate::core::Input;
 use crate::report::stats::FrameBatch;
 use crate::shell::clock::TimeSlice;
 use crate::shell::engine::{ConnectionGuard, Engine};
 use crate::shell::outbox::Close;
 use crate::shell::remote::Remote;
 use crate::shell::turn_log::Line;
+
+/// Bytes of a frame's length field.
+const LENGTH: usize = 4;
 
 /// Number of bytes that take about as long to write as an output takes to perform.
 const BYTES_OF_AN_OUTPUT: usize = 64;
@@ -33,18 +35,22 @@ impl Engine {
         guard: &ConnectionGuard,
         input: &mut BytesMut,
     ) -> Result<Handled, DecodeError> {
-        let Some(mut frame) = next_frame(input, self.limits.max_frame)? else { return Ok(Handled::All) };
-        self.turn(|state, turn| {
+        let max_frame = self.limits.max_frame;
+        let Some(mut frame) = first_frame(input, max_frame)? else { return Ok(Handled::All) };
+        // Frames stay in the input until the end of the turn: to take each out would cost as much as to look up its node.
+        let mut taken = 0;
+        let handled = self.turn(|state, turn| {
             let mut slice = TimeSlice::begin(turn.limits.time_slice, state.clock.repeats());
             let mut batch = FrameBatch::default();
             let mut is_handshake = state.connections.is_new(guard.id);
             let mut unwritten = 0;
             let handled = loop {
-                state.log.received(guard.id, &frame, is_handshake);
+                state.log.received(guard.id, frame, is_handshake);
                 let before = state.core.last_zxid();
-                batch.add(&frame, std::mem::take(&mut is_handshake).then_some(before));
+                batch.add(frame, std::mem::take(&mut is_handshake).then_some(before));
                 let len = frame.len();
-                let outputs = state.handle(Input::Frame { conn: guard.id, frame }, turn);
+                taken += LENGTH + len;
+                let outputs = state.handle_frame(guard.id, frame, turn);
                 batch.updates += u64::from(state.core.last_zxid() != before);
                 let (backlog, close) = guard.outbox.status();
                 if close != Close::No {
@@ -57,7 +63,7 @@ impl Engine {
                 if slice.is_over(len + written + outputs * BYTES_OF_AN_OUTPUT) {
                     break Ok(Handled::UntilNextTurn);
                 }
-                match next_frame(input, turn.limits.max_frame) {
+                match first_frame(&input[taken..], max_frame) {
                     Ok(Some(next)) => frame = next,
                     Ok(None) => break Ok(Handled::All),
                     Err(error) => break Err(error),
@@ -66,7 +72,9 @@ impl Engine {
             let (then, zxid) = (Millis::from(state.clock.mono()), state.core.last_zxid());
             state.connections.handled(guard.id, &batch, then, then.0.saturating_sub(turn.now.mono.0), zxid);
             handled
-        })
+        });
+        input.advance(taken);
+        handled
     }
 
     /// Closes a connection whose peer sends bytes that are not a frame.

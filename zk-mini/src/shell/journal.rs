@@ -55,6 +55,11 @@ impl Journal {
         None
     }
 
+    /// Returns true if it holds no frame back.
+    pub(crate) fn lets_pass(&self) -> bool {
+        self.is_idle() && !self.ended
+    }
+
     /// Charges the bytes of a request, whose outputs are held, to its connection.
     pub(crate) fn charge(&mut self, conn: ConnId, bytes: usize) {
         self.held.charges.push((conn, bytes));

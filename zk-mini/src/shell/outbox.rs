@@ -5,9 +5,9 @@ use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
+use crate::core::Frame;
 use crate::shell::chunks::Chunks;
 use crate::shell::limits::Limits;
 use crate::shell::turn::Turn;
@@ -54,7 +54,7 @@ pub(crate) enum Close {
 impl Outbox {
     /// Appends a frame, unless the connection is closing, and wakes the task. A peer that does not read is cut
     /// off beyond the limit: returns false, the first time. If little is queued, a frame of any length is accepted.
-    pub(crate) fn push(&self, frame: &Bytes, turn: &mut Turn<'_>) -> bool {
+    pub(crate) fn push(&self, frame: &Frame<'_>, turn: &mut Turn<'_>) -> bool {
         let mut queue = self.lock();
         if queue.close != Close::No {
             return true;
@@ -227,7 +227,7 @@ mod tests {
 
     /// Returns true unless the peer is cut off.
     fn push(outbox: &Outbox, max_backlog: usize, frame: &'static str) -> bool {
-        turn(max_backlog, |turn| outbox.push(&Bytes::from_static(frame.as_bytes()), turn))
+        turn(max_backlog, |turn| outbox.push(&Frame::Short(frame.as_bytes()), turn))
     }
 
     fn wakes<T>(act: impl FnOnce(&mut Turn<'_>) -> T) -> usize {
@@ -288,8 +288,8 @@ mod tests {
     fn a_task_waits_only_without_work_and_is_woken_once() {
         let (outbox, task) = (Outbox::default(), Waker::noop());
         assert!(outbox.wait(task, false, Close::No));
-        assert_eq!(wakes(|turn| outbox.push(&Bytes::from_static(b"one"), turn)), 1);
-        assert_eq!(wakes(|turn| outbox.push(&Bytes::from_static(b"two"), turn)), 0, "it is awake");
+        assert_eq!(wakes(|turn| outbox.push(&Frame::Short(b"one"), turn)), 1);
+        assert_eq!(wakes(|turn| outbox.push(&Frame::Short(b"two"), turn)), 0, "it is awake");
         assert!(!outbox.wait(task, false, Close::No), "there is something to write");
         assert!(outbox.wait(task, true, Close::No), "which the peer does not take");
         assert_eq!(wakes(|turn| outbox.close(Close::Flushed, turn)), 1);

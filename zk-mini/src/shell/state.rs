@@ -7,7 +7,7 @@ use tokio::sync::oneshot;
 use tracing::Level;
 use zk_wire::Millis;
 
-use crate::core::{AuditRecord, ConnId, Core, Input, Note, Output, Refusal};
+use crate::core::{AuditRecord, ConnId, Core, Frame, Input, Note, Output, Refusal};
 use crate::log::is_wanted;
 use crate::shell::clock::Clock;
 use crate::shell::connections::Connections;
@@ -74,12 +74,14 @@ impl ServerState {
 
     /// Hands an input to the core and performs all of its outputs. Returns their number.
     pub(crate) fn handle(&mut self, input: Input, turn: &mut Turn<'_>) -> usize {
-        let request = match &input {
-            Input::Frame { conn, frame } => Some((*conn, frame.len())),
-            _ => None,
-        };
         self.core.handle(turn.now, input);
-        self.perform_all(request, turn)
+        self.perform_all(None, turn)
+    }
+
+    /// Hands a frame to the core and performs all of its outputs. Returns their number.
+    pub(crate) fn handle_frame(&mut self, conn: ConnId, frame: &[u8], turn: &mut Turn<'_>) -> usize {
+        self.core.handle_frame(turn.now, conn, frame);
+        self.perform_all(Some((conn, frame.len())), turn)
     }
 
     /// Performs all outputs of the core, or holds them back. Returns their number. A `request` that caused them is charged
@@ -87,14 +89,20 @@ impl ServerState {
     pub(crate) fn perform_all(&mut self, request: Option<(ConnId, usize)>, turn: &mut Turn<'_>) -> usize {
         self.core.replicate(turn.now);
         let (mut outputs, mut held) = (0, false);
-        while let Some(output) = self.core.poll_output() {
+        loop {
+            if self.journal.as_ref().is_none_or(Journal::lets_pass)
+                && let Some((conn, frame)) = self.core.poll_frame()
+            {
+                send(&mut self.connections, &mut self.log, conn, &frame, turn);
+            } else if let Some(output) = self.core.poll_output() {
+                match self.hold(output) {
+                    Some(output) => self.perform(output, turn),
+                    None => held = true,
+                }
+            } else {
+                break;
+            }
             outputs += 1;
-            // Without a journal everything lives in memory: a transaction is as durable as the server.
-            let Some(output) = self.hold(output) else {
-                held = true;
-                continue;
-            };
-            self.perform(output, turn);
         }
         if held
             && let Some(journal) = &mut self.journal
@@ -108,6 +116,7 @@ impl ServerState {
 
     /// Holds an output back if it must wait for the disk; otherwise returns it.
     fn hold(&mut self, output: Output) -> Option<Output> {
+        // Without a journal everything lives in memory: a transaction is as durable as the server.
         let Some(journal) = &mut self.journal else { return Some(output) };
         let waits = match &output {
             Output::Send { conn, frame } => Some((*conn, frame.len())),
@@ -153,19 +162,30 @@ impl ServerState {
                 self.log.push(turn.now.mono, Line::Note(remote, note));
             }
             Output::Send { conn, frame } => {
-                // Only a subscriber of the level trace pays for the look-up.
-                if is_wanted(Level::TRACE) {
-                    self.log.sent(conn, &frame, self.connections.is_new(conn));
-                }
-                if !self.connections.send(conn, &frame, turn) {
-                    let remote = self.connections.remote(conn);
-                    let limit = turn.limits.max_backlog;
-                    self.log.push(turn.now.mono, Line::DoesNotRead { remote, conn, limit });
-                }
+                send(&mut self.connections, &mut self.log, conn, &Frame::Shared(frame), turn);
             }
             Output::Pause { conn } => self.connections.pause(conn),
             Output::Resume { conn } => self.connections.resume(conn, turn),
             Output::Close { conn } => self.connections.close_by_core(conn, turn),
         }
+    }
+}
+
+/// Queues a frame for its connection.
+fn send(
+    connections: &mut Connections,
+    log: &mut TurnLog,
+    conn: ConnId,
+    frame: &Frame<'_>,
+    turn: &mut Turn<'_>,
+) {
+    // Only a subscriber of the level trace pays for the look-up.
+    if is_wanted(Level::TRACE) {
+        log.sent(conn, frame, connections.is_new(conn));
+    }
+    if !connections.send(conn, frame, turn) {
+        let line =
+            Line::DoesNotRead { remote: connections.remote(conn), conn, limit: turn.limits.max_backlog };
+        log.push(turn.now.mono, line);
     }
 }

@@ -89,24 +89,26 @@ impl TurnLog {
     }
 
     /// Adds a frame that came in, if a subscriber wants it.
-    pub(crate) fn received(&mut self, conn: ConnId, frame: &Bytes, is_handshake: bool) {
+    pub(crate) fn received(&mut self, conn: ConnId, frame: &[u8], is_handshake: bool) {
         if !is_wanted(Level::DEBUG) {
             return;
         }
+        let frame = Bytes::copy_from_slice(frame);
         if !is_handshake {
             self.waiting.push(Line::Request(conn, frame.clone()));
         }
         if is_wanted(Level::TRACE) {
-            let header = RequestHeader::read(&mut Fields::new(frame));
+            let header = RequestHeader::read(&mut Fields::new(&frame));
             let is_secret =
                 is_handshake || header.is_ok_and(|header| matches!(header.op, OpCode::AUTH | OpCode::SASL));
-            self.waiting.push(Line::Received { conn, frame: frame.clone(), is_secret });
+            self.waiting.push(Line::Received { conn, frame, is_secret });
         }
     }
 
     /// Adds a frame that goes out. Call it only if the level trace is wanted.
-    pub(crate) fn sent(&mut self, conn: ConnId, frame: &Bytes, is_handshake: bool) {
-        self.waiting.push(Line::Sent { conn, frame: frame.clone(), is_secret: is_handshake });
+    pub(crate) fn sent(&mut self, conn: ConnId, frame: &[u8], is_handshake: bool) {
+        let frame = Bytes::copy_from_slice(frame);
+        self.waiting.push(Line::Sent { conn, frame, is_secret: is_handshake });
     }
 
     /// Returns the time of the next line that no input causes.

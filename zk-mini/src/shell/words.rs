@@ -2,7 +2,7 @@
 
 use tokio::task::spawn_blocking;
 
-use crate::core::Mode;
+use crate::core::{Frame, Mode};
 use crate::report::four_letter::{
     FourLetterWord, WordRequest, clients, conf, dirs, dump, envi, mntr, server, watches,
 };
@@ -64,7 +64,7 @@ impl Engine {
             text = format!("The answer takes {len} bytes, and at most {max} may wait for a client.\n");
         }
         self.turn(|state, turn| {
-            guard.outbox.push(&text.into(), turn);
+            guard.outbox.push(&Frame::Shared(text.into()), turn);
             state.connections.word_answered(guard.id);
             guard.outbox.close(Close::Flushed, turn);
         });

@@ -19,6 +19,15 @@ pub fn next_frame(buffer: &mut BytesMut, max: usize) -> Result<Option<Bytes>, De
     Ok(Some(buffer.split_to(len - 4).freeze()))
 }
 
+/// Returns the body of the frame at the front of `buffer`, where it stays; `None` until all of it has arrived.
+///
+/// # Errors
+/// As [`next_frame`].
+#[inline]
+pub fn first_frame(buffer: &[u8], max: usize) -> Result<Option<&[u8]>, DecodeError> {
+    Ok(frame_len(buffer, max)?.map(|len| &buffer[4..len]))
+}
+
 /// Takes all whole frames off the front of `buffer`, at once because each time costs as much, for [`split_frame`] to take apart;
 /// empty until the first has arrived whole.
 ///
@@ -46,6 +55,7 @@ pub fn split_frame(frames: &mut Bytes) -> Option<Bytes> {
 
 /// Returns the length of the whole frame at the front of `buffer`, with the four bytes of its length; `None` until all of it has
 /// arrived.
+#[inline]
 fn frame_len(buffer: &[u8], max: usize) -> Result<Option<usize>, DecodeError> {
     let Some(head) = buffer.first_chunk::<4>() else { return Ok(None) };
     let len = i32::from_be_bytes(*head);
@@ -126,6 +136,7 @@ mod tests {
     fn a_frame_that_has_not_arrived_whole_stays_in_the_buffer() {
         for cut in 0..7 {
             let mut partial = buffer(&[0, 0, 0, 3, 1, 2, 3][..cut]);
+            assert_eq!(first_frame(&partial, 10), Ok(None));
             assert_eq!(next_frame(&mut partial, 10), Ok(None));
             assert_eq!(partial.len(), cut);
         }
@@ -134,6 +145,7 @@ mod tests {
     #[test]
     fn frames_come_out_one_by_one() {
         let mut two = buffer(&[0, 0, 0, 1, 7, 0, 0, 0, 0]);
+        assert_eq!(first_frame(&two, 10), Ok(Some(&[7][..])), "and stays");
         assert_eq!(next_frame(&mut two, 10), Ok(Some(Bytes::from_static(&[7]))));
         assert_eq!(next_frame(&mut two, 10), Ok(Some(Bytes::new())));
         assert_eq!(next_frame(&mut two, 10), Ok(None));
@@ -155,6 +167,7 @@ mod tests {
 
     #[test]
     fn negative_and_oversize_lengths_are_refused_at_once() {
+        assert!(first_frame(&[0xff; 4], 10).is_err());
         assert!(next_frame(&mut buffer(&[0xff; 4]), 10).is_err());
         assert!(next_frame(&mut buffer(&[0, 0, 0, 11]), 10).is_err());
         assert_eq!(next_frame(&mut buffer(&[0, 0, 0, 10]), 10), Ok(None));

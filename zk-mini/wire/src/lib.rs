@@ -5,7 +5,7 @@
 //!
 //! | part | types |
 //! | --- | --- |
-//! | frames | [`next_frame`], [`whole_frames`], [`FrameWriter`] |
+//! | frames | [`next_frame`], [`first_frame`], [`whole_frames`], [`FrameWriter`] |
 //! | headers | [`RequestHeader`], [`ReplyHeader`], [`Xid`] |
 //! | handshake | [`ConnectRequest`], [`ConnectResponse`] |
 //! | requests and their responses | [`Request`], [`Create`], [`GetData`], [`Multi`], … |
@@ -76,7 +76,7 @@ pub use create_mode::CreateMode;
 pub use error_code::ErrorCode;
 pub use event::{EventType, KeeperState, WatchedEvent, WatchedEventView};
 pub use fields::Fields;
-pub use frame::{DEFAULT_MAX_FRAME, FrameWriter, next_frame, split_frame, whole_frames};
+pub use frame::{DEFAULT_MAX_FRAME, FrameWriter, first_frame, next_frame, split_frame, whole_frames};
 pub use numbers::{Expected, SessionId, UnixMillis, Version, Xid, Zxid};
 pub use op::OpCode;
 pub use records::*;

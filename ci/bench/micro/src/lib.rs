@@ -84,9 +84,15 @@ impl Server {
     }
 
     fn ask(&mut self, frame: &Bytes) {
-        self.core.handle(Now::default(), Input::Frame { conn: self.conn, frame: frame.clone() });
-        while let Some(output) = self.core.poll_output() {
-            black_box::<Output>(output);
+        self.core.handle_frame(Now::default(), self.conn, frame);
+        loop {
+            while let Some(frame) = self.core.poll_frame() {
+                black_box(frame);
+            }
+            match self.core.poll_output() {
+                Some(output) => drop(black_box::<Output>(output)),
+                None => break,
+            }
         }
     }
 

@@ -16,7 +16,7 @@ pub(super) struct Asked<'a> {
     pub(super) server: usize,
     pub(super) call: &'a Call,
     pub(super) body: Fields<'a>,
-    pub(super) frame: &'a Bytes,
+    pub(super) frame: &'a [u8],
     /// A rule has delayed it: no rule is asked about it again.
     pub(super) is_delayed: bool,
 }
@@ -38,7 +38,7 @@ impl Core {
         &mut self,
         call: &Call,
         body: Fields<'_>,
-        frame: &Bytes,
+        frame: &[u8],
         is_delayed: bool,
     ) {
         let Some(server) = self.server_of(call.conn) else { return };
@@ -92,7 +92,7 @@ impl Core {
     }
 
     /// Handles a request that has waited for answers of the leader. Its frame has passed the gate of the connection already.
-    pub(super) fn request_behind(&mut self, now: Now, conn: ConnId, frame: &Bytes, fired: Option<Fired>) {
+    pub(super) fn request_behind(&mut self, now: Now, conn: ConnId, frame: &[u8], fired: Option<Fired>) {
         let Some(server) = self.server_of(conn) else { return };
         let Some(session) = self.peers.get(&conn).and_then(|peer| peer.session) else { return };
         let mut body = Fields::new(frame);

@@ -16,7 +16,7 @@ use crate::core::requests::{Operation, operation};
 impl Core {
     /// Handles a request that a rule has hit.
     #[cold]
-    pub(super) fn request_with_fault(&mut self, call: &Call, body: Fields<'_>, frame: &Bytes, fired: Fired) {
+    pub(super) fn request_with_fault(&mut self, call: &Call, body: Fields<'_>, frame: &[u8], fired: Fired) {
         if !self.waits_by_rule(call.now, call.conn, frame, fired) {
             self.answer_by_rule(call, body, fired);
         }
@@ -107,7 +107,7 @@ impl Core {
 
     /// Holds a frame that a rule delays or that comes over a link that a rule makes slow. Returns `false` if it is to be
     /// handled now.
-    pub(crate) fn waits_by_rule(&mut self, now: Now, conn: ConnId, frame: &Bytes, fired: Fired) -> bool {
+    pub(crate) fn waits_by_rule(&mut self, now: Now, conn: ConnId, frame: &[u8], fired: Fired) -> bool {
         let gates = &mut self.outputs.gates;
         match fired.then {
             Then::Delay(by) if !by.is_zero() => {

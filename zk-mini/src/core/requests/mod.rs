@@ -16,7 +16,6 @@ pub(crate) mod session;
 pub(crate) mod watches;
 pub(crate) mod write;
 
-use bytes::Bytes;
 use zk_wire::{
     AddWatchView, AuthView, CreateView, ErrorCode, Fields, OpCode, OptionalPathView, PathView, ReplyHeader,
     RequestHeader, SaslView, SessionId, SetAclView, SetDataView, SetWatchesView, VersionedPathView,
@@ -128,7 +127,7 @@ impl Core {
         now: Now,
         conn: ConnId,
         session: SessionId,
-        frame: &Bytes,
+        frame: &[u8],
         is_delayed: bool,
     ) {
         let mut body = Fields::new(frame);
@@ -143,12 +142,12 @@ impl Core {
     }
 
     /// Handles a request with the state that is in place, in an ensemble.
-    pub(crate) fn request_here(&mut self, call: &Call, body: Fields<'_>, frame: &Bytes, is_delayed: bool) {
+    pub(crate) fn request_here(&mut self, call: &Call, body: Fields<'_>, frame: &[u8], is_delayed: bool) {
         self.handle_request(call, body, frame, is_delayed);
     }
 
     #[inline(always)]
-    fn handle_request(&mut self, call: &Call, body: Fields<'_>, frame: &Bytes, is_delayed: bool) {
+    fn handle_request(&mut self, call: &Call, body: Fields<'_>, frame: &[u8], is_delayed: bool) {
         if !self.faults.is_empty()
             && !is_delayed
             && let Some(fired) = self.fault_of_request(call, body)
