@@ -59,6 +59,12 @@ impl SharedAcl {
         Arc::strong_count(&self.0) == 1
     }
 
+    /// Returns `true` if an entry gives any of `perms` to everybody.
+    #[inline]
+    pub(crate) fn allows_anyone(&self, perms: Perms) -> bool {
+        self.0.anyone.intersects(perms)
+    }
+
     /// Fails unless the list gives any of `perms` to a requester.
     pub(crate) fn check(&self, requester: &Requester<'_>, perms: Perms) -> Result<(), ErrorCode> {
         let allowed = self.allows(requester, perms)
@@ -71,7 +77,7 @@ impl SharedAcl {
 
     /// Returns `true` if an entry gives any of `perms` to a requester.
     fn allows(&self, requester: &Requester<'_>, perms: Perms) -> bool {
-        if self.0.anyone.intersects(perms) {
+        if self.allows_anyone(perms) {
             return true;
         }
         if self.0.entries.len() <= SHORT {

@@ -15,7 +15,7 @@ use crate::core::tree::node::Node;
 impl Core {
     pub(crate) fn get_data(&mut self, call: &Call, request: &WatchedPathView<'_>) -> Answer {
         let WatchedPathView { path, watch } = request;
-        let node = readable(&self.tree, &self.requester(call.conn)?, path)?;
+        let node = readable(&self.tree, path, || self.requester(call.conn))?;
         self.namespaces.read(path, node.data_len());
         if *watch {
             self.watches.watch_data(path, call.conn)?;
@@ -31,7 +31,7 @@ impl Core {
         }
         let stat = match self.tree.get(path) {
             Some(node) => {
-                node.acl.check(&self.requester(call.conn)?, Perms::READ)?;
+                check_readable(node, || self.requester(call.conn))?;
                 Some(node.stat())
             }
             None => None,
@@ -47,7 +47,7 @@ impl Core {
     /// Handles getChildren and getChildren2, whose reply has the `Stat`, too.
     pub(crate) fn get_children(&mut self, call: &Call, request: &WatchedPathView<'_>) -> Answer {
         let WatchedPathView { path, watch } = request;
-        let node = readable(&self.tree, &self.requester(call.conn)?, path)?;
+        let node = readable(&self.tree, path, || self.requester(call.conn))?;
         if *watch {
             self.watches.watch_children(path, call.conn)?;
         }
@@ -81,7 +81,7 @@ impl Core {
 
     pub(crate) fn get_all_children_number(&mut self, call: &Call, request: &PathView<'_>) -> Answer {
         let path = &*request.path;
-        readable(&self.tree, &self.requester(call.conn)?, path)?;
+        readable(&self.tree, path, || self.requester(call.conn))?;
         // ZooKeeper counts the root itself if its path is empty.
         let total = self.tree.weight_below(path).nodes + i64::from(path.is_empty());
         let total_number = i32::try_from(total).unwrap_or(i32::MAX);
@@ -115,14 +115,25 @@ impl Core {
 }
 
 /// Returns a node that a requester may read.
-pub(crate) fn readable<'a>(
+pub(crate) fn readable<'a, 'r, E: From<ErrorCode>>(
     tree: &'a Tree,
-    requester: &Requester<'_>,
     path: &str,
-) -> Result<&'a Node, ErrorCode> {
+    requester: impl FnOnce() -> Result<Requester<'r>, E>,
+) -> Result<&'a Node, E> {
     let node = tree.get(path).ok_or(ErrorCode::NO_NODE)?;
-    node.acl.check(requester, Perms::READ)?;
+    check_readable(node, requester)?;
     Ok(node)
+}
+
+/// Fails unless a requester, who is looked up if the node is not open to everybody, may read a node.
+fn check_readable<'r, E: From<ErrorCode>>(
+    node: &Node,
+    requester: impl FnOnce() -> Result<Requester<'r>, E>,
+) -> Result<(), E> {
+    if !node.acl.allows_anyone(Perms::READ) {
+        node.acl.check(&requester()?, Perms::READ)?;
+    }
+    Ok(())
 }
 
 /// Returns a digest entry with its hash hidden.
