@@ -78,10 +78,22 @@ impl Clock {
         self.at(self.mono().into())
     }
 
+    /// Returns the time, and the machine's if that was read for it.
+    pub(crate) fn read(&self) -> (Now, Option<std::time::Instant>) {
+        let read = self.since.map(|_| self.source.now());
+        let machine = read.filter(|_| !self.source.is_paused()).map(Instant::into_std);
+        (self.at(self.shown_at(read).into()), machine)
+    }
+
     /// Returns the monotonic time.
     pub(crate) fn mono(&self) -> Duration {
+        self.shown_at(self.since.map(|_| self.source.now()))
+    }
+
+    /// Returns the monotonic time at an instant of the source.
+    fn shown_at(&self, at: Option<Instant>) -> Duration {
         let ran =
-            self.since.map_or(Duration::ZERO, |since| self.source.now().saturating_duration_since(since));
+            self.since.zip(at).map_or(Duration::ZERO, |(since, at)| at.saturating_duration_since(since));
         self.shown.saturating_add(ran).min(LATEST)
     }
 
@@ -206,10 +218,9 @@ pub(crate) struct TimeSlice {
 }
 
 impl TimeSlice {
-    /// Begins a slice; one that `repeats` does not depend on the machine's clock.
-    #[expect(clippy::disallowed_methods, reason = "this is the clock")]
-    pub(crate) fn begin(longest: Duration, repeats: bool) -> Self {
-        let began = (!repeats).then(std::time::Instant::now);
+    /// Begins a slice, at a time if that is known; one that `repeats` does not depend on the machine's clock.
+    pub(crate) fn begin(longest: Duration, repeats: bool, at: Option<std::time::Instant>) -> Self {
+        let began = (!repeats).then(|| at.unwrap_or_else(machine));
         Self { began, left: longest, unread: 0 }
     }
 
@@ -279,19 +290,22 @@ mod tests {
 
     #[test]
     fn a_time_slice_reads_the_clock_only_after_some_work() {
-        let mut slice = TimeSlice::begin(Duration::from_nanos(1), false);
+        let mut slice = TimeSlice::begin(Duration::from_nanos(1), false, None);
         assert!(!slice.is_over(READ_CLOCK_AFTER - 1));
         assert!(slice.is_over(1));
         assert!(!slice.is_over(1), "and then again only after some more");
         for repeats in [false, true] {
-            assert!(TimeSlice::begin(Duration::ZERO, repeats).is_over(0), "a budget of zero is over at once");
-            assert!(!TimeSlice::begin(Duration::MAX, repeats).is_over(usize::MAX));
+            assert!(
+                TimeSlice::begin(Duration::ZERO, repeats, None).is_over(0),
+                "a budget of zero is over at once"
+            );
+            assert!(!TimeSlice::begin(Duration::MAX, repeats, None).is_over(usize::MAX));
         }
     }
 
     #[test]
     fn a_time_slice_that_repeats_counts_the_work() {
-        let mut slice = TimeSlice::begin(3 * UNIT, true);
+        let mut slice = TimeSlice::begin(3 * UNIT, true, None);
         let turns = (0..).take_while(|_| !slice.is_over(READ_CLOCK_AFTER / 2)).count();
         assert_eq!(turns, 5);
     }

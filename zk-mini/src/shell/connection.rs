@@ -93,6 +93,14 @@ struct ConnectionTask<S> {
     is_flushed: bool,
 }
 
+/// State of the outbox when a task has written.
+struct Written {
+    /// Nothing is queued any more; otherwise the peer takes no more.
+    is_all: bool,
+    backlog: usize,
+    close: Close,
+}
+
 enum Progress {
     /// Other connections are to have a turn.
     Yield,
@@ -108,12 +116,9 @@ impl<S: Stream> ConnectionTask<S> {
     /// Writes, then reads: a client that sends requests and then closes gets the replies to those before.
     fn poll_progress(&mut self, cx: &mut Context<'_>) -> Poll<Progress> {
         loop {
-            let peer_takes_nothing = match self.poll_write(cx) {
-                Poll::Ready(Ok(())) => false,
-                Poll::Ready(Err(_)) => return Poll::Ready(Progress::Lost),
-                Poll::Pending => true,
+            let Ok(Written { is_all, backlog, close }) = self.write(cx) else {
+                return Poll::Ready(Progress::Lost);
             };
-            let (backlog, close) = self.guard.outbox.before_reading(&mut self.waiters);
             if close != Close::No {
                 self.waiters.clear();
                 return Poll::Ready(Progress::Closing(close));
@@ -136,24 +141,25 @@ impl<S: Stream> ConnectionTask<S> {
                 }
             }
             self.waiters.clear();
-            if self.guard.outbox.wait(cx.waker(), peer_takes_nothing, Close::No) {
+            if self.guard.outbox.wait(cx.waker(), !is_all, Close::No) {
                 return Poll::Pending;
             }
         }
     }
 
-    /// Writes until nothing is queued.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Writes until nothing is queued, or the peer takes no more.
+    fn write(&mut self, cx: &mut Context<'_>) -> io::Result<Written> {
         loop {
             let Poll::Ready(written) = self.poll_write_batch(cx) else {
                 self.guard.outbox.release_barriers();
-                return Poll::Pending;
+                let (backlog, close) = self.guard.outbox.before_reading(&mut self.waiters);
+                return Ok(Written { is_all: false, backlog, close });
             };
             written?;
             // This reports the batch as written.
-            self.guard.outbox.take(&mut self.output);
+            let (backlog, close) = self.guard.outbox.take(&mut self.output, &mut self.waiters);
             if self.output.is_empty() {
-                return Poll::Ready(Ok(()));
+                return Ok(Written { is_all: true, backlog, close });
             }
             self.is_flushed = false;
         }
@@ -269,7 +275,7 @@ impl<S: Stream> ConnectionTask<S> {
         if close == Close::Flushed {
             let engine = Arc::clone(&self.guard.engine);
             let write = poll_fn(|cx| {
-                let written = self.poll_write(cx).is_ready();
+                let written = self.write(cx).map_or(true, |written| written.is_all);
                 let cut_off = !written && !self.guard.outbox.wait(cx.waker(), true, close);
                 if written || cut_off { Poll::Ready(()) } else { Poll::Pending }
             });

@@ -397,8 +397,8 @@ impl Engine {
         // Declared before the lock, so that a panic, too, frees the lock before it wakes tasks.
         let mut wakers = Wakers::default();
         let mut state = self.lock();
-        let mut turn =
-            Turn { now: state.clock.now(), limits: &self.limits, wakers: &mut wakers, listens: Vec::new() };
+        let (now, began) = state.clock.read();
+        let mut turn = Turn { now, began, limits: &self.limits, wakers: &mut wakers, listens: Vec::new() };
         let result = work(&mut state, &mut turn);
         let listens = turn.listens;
         let deadline = state.poll_deadline();

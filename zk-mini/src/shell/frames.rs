@@ -40,7 +40,7 @@ impl Engine {
         // Frames stay in the input until the end of the turn: to take each out would cost as much as to look up its node.
         let mut taken = 0;
         let handled = self.turn(|state, turn| {
-            let mut slice = TimeSlice::begin(turn.limits.time_slice, state.clock.repeats());
+            let mut slice = TimeSlice::begin(turn.limits.time_slice, state.clock.repeats(), turn.began);
             let mut batch = FrameBatch::default();
             let mut is_handshake = state.connections.is_new(guard.id);
             let mut unwritten = 0;

@@ -140,16 +140,24 @@ impl Outbox {
         turn.wakers.add(queue.task.take());
     }
 
-    /// Exchanges `written`, whose content has been written, for the queued bytes.
-    pub(crate) fn take(&self, written: &mut Chunks) {
-        written.clear();
+    /// Exchanges `written`, whose content has been written, for the queued bytes. Hands out and returns the same as
+    /// [`before_reading`](Self::before_reading).
+    pub(crate) fn take(&self, written: &mut Chunks, waiters: &mut Vec<InputWaiter>) -> (usize, Close) {
+        let is_idle = written.is_empty();
+        if !is_idle {
+            written.clear();
+        }
         let mut queue = self.lock();
-        std::mem::swap(&mut queue.bytes, written);
+        if !is_idle || !queue.bytes.is_empty() {
+            std::mem::swap(&mut queue.bytes, written);
+        }
         queue.in_flight = written.len();
         queue.task = None;
         if written.is_empty() && queue.close == Close::No {
             queue.barriers.clear();
         }
+        waiters.append(&mut queue.waiters);
+        queue.status()
     }
 
     /// Registers the task, to be woken at the next change. Returns false if it must not wait: there are bytes to
@@ -219,6 +227,7 @@ mod tests {
         let limits = Limits { max_backlog, ..Limits::default() };
         act(&mut Turn {
             now: Now::default(),
+            began: None,
             limits: &limits,
             wakers: &mut Wakers::default(),
             listens: Vec::new(),
@@ -243,9 +252,9 @@ mod tests {
         assert!(push(&outbox, 10, "one"));
         assert!(push(&outbox, 10, "two"));
         let mut taken = Chunks::default();
-        outbox.take(&mut taken);
+        outbox.take(&mut taken, &mut Vec::new());
         assert_eq!((taken.chunk(), outbox.status()), (&b"onetwo"[..], (6, Close::No)));
-        outbox.take(&mut taken);
+        outbox.take(&mut taken, &mut Vec::new());
         assert_eq!((taken.chunk(), outbox.status()), (&b""[..], (0, Close::No)));
     }
 
@@ -304,9 +313,9 @@ mod tests {
         push(&outbox, 10, "one");
         let mut barrier = turn(10, |turn| outbox.barrier(turn)).unwrap();
         let mut taken = Chunks::default();
-        outbox.take(&mut taken);
+        outbox.take(&mut taken, &mut Vec::new());
         assert_eq!(barrier.try_recv(), Err(oneshot::error::TryRecvError::Empty), "taken, but not written");
-        outbox.take(&mut taken);
+        outbox.take(&mut taken, &mut Vec::new());
         assert_eq!(barrier.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }
 }

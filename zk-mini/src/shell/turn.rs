@@ -1,6 +1,7 @@
 //! Context of work under the lock of the state: the time, the limits, and the tasks to wake afterwards.
 
 use std::task::Waker;
+use std::time::Instant;
 
 use crate::core::Now;
 use crate::shell::limits::Limits;
@@ -11,6 +12,8 @@ use crate::shell::listens::Listens;
 pub(crate) struct Turn<'a> {
     /// Time of the turn. Overdue work sets it back to the deadline.
     pub(crate) now: Now,
+    /// The machine's time at the start, if it was read.
+    pub(crate) began: Option<Instant>,
     pub(crate) limits: &'a Limits,
     /// Tasks to wake when the lock is free again.
     pub(crate) wakers: &'a mut Wakers,
