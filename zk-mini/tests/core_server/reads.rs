@@ -35,6 +35,21 @@ fn the_empty_path_is_the_root_for_reads_only() {
 }
 
 #[test]
+fn invalid_bytes_in_a_path_read_as_replacement_characters() {
+    let mut t = Driver::new();
+    let a = t.connect(10_000);
+    t.call(a, &create("/ü", CreateMode::Persistent)).unwrap();
+    let path = |path: &[u8]| [&[0, 0, 0, u8::try_from(path.len()).unwrap()], path, &[1]].concat();
+    for op in [OpCode::GET_DATA, OpCode::GET_CHILDREN, OpCode::GET_CHILDREN2, OpCode::EXISTS] {
+        assert_eq!(t.raw(a, op, &path("/ü".as_bytes())).1, ErrorCode::OK, "{op}");
+        assert_eq!(t.raw(a, op, &path(b"/\xfc")).1, ErrorCode::NO_NODE, "{op}");
+        assert_eq!(t.raw(a, op, &path(b"/\xc3")).1, ErrorCode::NO_NODE, "{op}: the beginning of the name");
+    }
+    let watched = t.core.data_watches();
+    assert_eq!(watched.iter().map(|(path, _)| &**path).collect::<Vec<_>>(), ["/ü", "/\u{fffd}"]);
+}
+
+#[test]
 fn system_nodes_have_zookeepers_stats() {
     // 29, 32
     let mut t = Driver::new();

@@ -19,13 +19,14 @@ pub(crate) mod write;
 use zk_wire::{
     AddWatchView, AuthView, CreateView, ErrorCode, Fields, OpCode, OptionalPathView, PathView, ReplyHeader,
     RequestHeader, SaslView, SessionId, SetAclView, SetDataView, SetWatchesView, VersionedPathView,
-    WatchedPathView, WatcherTypeView, Xid, Zxid,
+    WatcherTypeView, Xid, Zxid,
 };
 
 use crate::core::Core;
 use crate::core::access::requester::Requester;
 use crate::core::message::{ConnId, Now};
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
+use crate::core::requests::read::ReadView;
 use crate::core::requests::session::SessionTimeoutView;
 
 /// Class of operations with the same rules around their handlers.
@@ -82,10 +83,10 @@ operations! {
     CREATE_SESSION: Session, create_session(SessionTimeoutView);
     CLOSE_SESSION: Session, close_session();
 
-    EXISTS: Read, exists(WatchedPathView<'_>);
-    GET_DATA: Read, get_data(WatchedPathView<'_>);
-    GET_CHILDREN: Read, get_children(WatchedPathView<'_>);
-    GET_CHILDREN2: Read, get_children(WatchedPathView<'_>);
+    EXISTS: Read, exists(ReadView<'_>);
+    GET_DATA: Read, get_data(ReadView<'_>);
+    GET_CHILDREN: Read, get_children(ReadView<'_>);
+    GET_CHILDREN2: Read, get_children(ReadView<'_>);
     GET_ACL: Read, get_acl(PathView<'_>);
     GET_ALL_CHILDREN_NUMBER: Read, get_all_children_number(PathView<'_>);
     GET_EPHEMERALS: Read, get_ephemerals(OptionalPathView<'_>);

@@ -1,8 +1,10 @@
 //! Requests that read. They change only watches of their connection.
 
+use std::borrow::Cow;
+
 use zk_wire::{
-    Acl, ByteString, Encode, ErrorCode, GetAllChildrenNumberResponse, OpCode, OptionalPathView, PathView,
-    Perms, StatResponse, SyncResponse, WatchedPathView, WhoAmIResponse, put_len,
+    Acl, ByteString, DecodeError, Encode, ErrorCode, Fields, GetAllChildrenNumberResponse, OpCode,
+    OptionalPathView, PathView, Perms, RequestView, StatResponse, SyncResponse, WhoAmIResponse, put_len,
 };
 
 use crate::core::Core;
@@ -12,47 +14,80 @@ use crate::core::requests::call::{Answer, Call, Reply};
 use crate::core::tree::Tree;
 use crate::core::tree::node::Node;
 
+/// [`WatchedPathView`](zk_wire::WatchedPathView) whose path has not been checked: that costs as much as to look up the node.
+pub(crate) struct ReadView<'a> {
+    path: &'a [u8],
+    watch: bool,
+}
+
+impl<'a> RequestView<'a> for ReadView<'a> {
+    fn read(_: OpCode, fields: &mut Fields<'a>) -> Result<Self, DecodeError> {
+        let what = "ReadView.path";
+        let path = fields.buffer(what)?.ok_or(DecodeError::Null { what })?;
+        Ok(Self { path, watch: fields.boolean("ReadView.watch")? })
+    }
+}
+
+impl<'a> ReadView<'a> {
+    /// Returns the path, and its node. The path of a node is valid UTF-8; in any other, invalid bytes read as U+FFFD.
+    #[inline]
+    fn find(&self, tree: &'a Tree) -> (Cow<'a, str>, Option<&'a Node>) {
+        if let Some((path, node)) = tree.entry_of(self.path) {
+            return (Cow::Borrowed(path), Some(node));
+        }
+        let path = String::from_utf8_lossy(self.path);
+        let node = match &path {
+            Cow::Borrowed(path) if !path.is_empty() => None,
+            // The root has a second name.
+            path => tree.get(path),
+        };
+        (path, node)
+    }
+}
+
 impl Core {
-    pub(crate) fn get_data(&mut self, call: &Call, request: &WatchedPathView<'_>) -> Answer {
-        let WatchedPathView { path, watch } = request;
-        let node = readable(&self.tree, path, || self.requester(call.conn))?;
-        self.namespaces.read(path, node.data_len());
-        if *watch {
-            self.watches.watch_data(path, call.conn)?;
+    pub(crate) fn get_data(&mut self, call: &Call, request: &ReadView<'_>) -> Answer {
+        let (path, node) = request.find(&self.tree);
+        let node = node.ok_or(ErrorCode::NO_NODE)?;
+        check_readable(node, || self.requester(call.conn))?;
+        self.namespaces.read(&path, node.data_len());
+        if request.watch {
+            self.watches.watch_data(&path, call.conn)?;
         }
         Ok(Reply::Body(self.outputs.record(&node.data_and_stat())))
     }
 
     /// Reads a node's `Stat`. The watch is set even if there is no node: it waits for the creation.
-    pub(crate) fn exists(&mut self, call: &Call, request: &WatchedPathView<'_>) -> Answer {
-        let WatchedPathView { path, watch } = request;
+    pub(crate) fn exists(&mut self, call: &Call, request: &ReadView<'_>) -> Answer {
+        let (path, node) = request.find(&self.tree);
         if path.contains('\0') {
             return Err(ErrorCode::BAD_ARGUMENTS.into());
         }
-        let stat = match self.tree.get(path) {
+        let stat = match node {
             Some(node) => {
                 check_readable(node, || self.requester(call.conn))?;
                 Some(node.stat())
             }
             None => None,
         };
-        if *watch {
-            self.watches.watch_data(path, call.conn)?;
+        if request.watch {
+            self.watches.watch_data(&path, call.conn)?;
         }
         let stat = stat.ok_or(ErrorCode::NO_NODE)?;
-        self.namespaces.read(path, 0);
+        self.namespaces.read(&path, 0);
         Ok(Reply::Body(self.outputs.record(&StatResponse { stat })))
     }
 
     /// Handles getChildren and getChildren2, whose reply has the `Stat`, too.
-    pub(crate) fn get_children(&mut self, call: &Call, request: &WatchedPathView<'_>) -> Answer {
-        let WatchedPathView { path, watch } = request;
-        let node = readable(&self.tree, path, || self.requester(call.conn))?;
-        if *watch {
-            self.watches.watch_children(path, call.conn)?;
+    pub(crate) fn get_children(&mut self, call: &Call, request: &ReadView<'_>) -> Answer {
+        let (path, node) = request.find(&self.tree);
+        let node = node.ok_or(ErrorCode::NO_NODE)?;
+        check_readable(node, || self.requester(call.conn))?;
+        if request.watch {
+            self.watches.watch_children(&path, call.conn)?;
         }
-        let names = self.listing.names(path, node);
-        self.namespaces.read(path, names.text_len());
+        let names = self.listing.names(&path, node);
+        self.namespaces.read(&path, names.text_len());
         Ok(Reply::Body(self.outputs.body(|out| {
             names.encode(out);
             if call.op == OpCode::GET_CHILDREN2 {

@@ -92,6 +92,12 @@ impl Tree {
 
     /// Returns the node at a path with the tree's own copy of the path.
     pub(crate) fn entry(&self, path: &str) -> Option<&NamedNode> {
+        self.entry_of(path.as_bytes())
+    }
+
+    /// Returns the same by the bytes of a path: if they are those of a node's, they are valid UTF-8.
+    #[inline]
+    pub(crate) fn entry_of(&self, path: &[u8]) -> Option<&NamedNode> {
         self.nodes.get(path)
     }
 

@@ -1,6 +1,6 @@
 //! Nodes by path.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
 use hashbrown::hash_table::{Entry, HashTable};
@@ -53,15 +53,16 @@ impl Nodes {
         self.places.iter_mut().map(|(path, node)| (&**path, node))
     }
 
-    /// Returns the node at a path with the stored path.
+    /// Returns the node at a path, of which only the bytes are known, with the stored path.
     #[inline]
-    pub(crate) fn get(&self, path: &str) -> Option<&NamedNode> {
+    pub(crate) fn get(&self, path: &[u8]) -> Option<&NamedNode> {
         let hash = self.hash(path);
         let slot = self.slots.find(spread(hash), |slot| is(&self.places, *slot, hash, path))?;
         self.places.get(slot.place)
     }
 
     pub(crate) fn get_mut(&mut self, path: &str) -> Option<&mut Node> {
+        let path = path.as_bytes();
         let hash = self.hash(path);
         let slot = self.slots.find(spread(hash), |slot| is(&self.places, *slot, hash, path))?;
         self.places.get_mut(slot.place).map(|(_, node)| node)
@@ -69,9 +70,10 @@ impl Nodes {
 
     /// Inserts a node. Returns the node that it replaces, with the path that is not needed.
     pub(crate) fn insert(&mut self, path: ByteString, node: Node) -> Option<NamedNode> {
-        let hash = self.hash(&path);
+        let bytes = path.as_bytes();
+        let hash = self.hash(bytes);
         let Self { slots, places, .. } = self;
-        match slots.entry(spread(hash), |slot| is(places, *slot, hash, &path), Slot::hash) {
+        match slots.entry(spread(hash), |slot| is(places, *slot, hash, bytes), Slot::hash) {
             Entry::Occupied(slot) => {
                 let (_, present) = places.get_mut(slot.get().place)?;
                 Some((path, std::mem::replace(present, node)))
@@ -84,6 +86,7 @@ impl Nodes {
     }
 
     pub(crate) fn remove(&mut self, path: &str) -> Option<NamedNode> {
+        let path = path.as_bytes();
         let hash = self.hash(path);
         let places = &self.places;
         let found = self.slots.find_entry(spread(hash), |slot| is(places, *slot, hash, path)).ok()?;
@@ -92,13 +95,15 @@ impl Nodes {
     }
 
     /// Returns half of a path's hash: enough bits for a table of as many nodes as there are places.
-    fn hash(&self, path: &str) -> u32 {
-        (self.hasher.hash_one(path) >> 32) as u32
+    fn hash(&self, path: &[u8]) -> u32 {
+        let mut hasher = self.hasher.build_hasher();
+        hasher.write(path);
+        (hasher.finish() >> 32) as u32
     }
 }
 
 /// Returns true if a slot is that of a path. Few other paths have the same hash, so few others are read.
 #[inline]
-fn is(places: &Places, slot: Slot, hash: u32, path: &str) -> bool {
-    slot.hash == hash && places.get(slot.place).is_some_and(|(stored, _)| stored == path)
+fn is(places: &Places, slot: Slot, hash: u32, path: &[u8]) -> bool {
+    slot.hash == hash && places.get(slot.place).is_some_and(|(stored, _)| stored.as_bytes() == path)
 }
