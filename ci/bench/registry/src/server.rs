@@ -1,4 +1,5 @@
-//! The zk-mini server that all peers use.
+//! The zk-mini server that all peers use. It has a core of its own, and `ci/bench/run` gives the clients the other: where the
+//! scheduler chooses, it lets both work at once in one run and in turns in the next.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -16,7 +17,8 @@ pub struct Server {
 
 impl Server {
     pub async fn start(program: &Path) -> anyhow::Result<Self> {
-        let mut command = Command::new(program);
+        let mut command = Command::new("taskset");
+        command.args(["--cpu-list", "0"]).arg(program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--max-client-cnxns", "0"]);
         let mut child = command.stdout(Stdio::piped()).kill_on_drop(true).spawn().context("zk-mini")?;
         let stdout = child.stdout.take().context("no standard output")?;
