@@ -93,15 +93,10 @@ impl<'a> Observers<'a> {
         }
     }
 
-    /// Returns the history, if it is recorded.
-    pub(crate) fn history(&mut self) -> Option<&mut Recorder> {
-        self.0.as_mut()?.history.as_deref_mut()
-    }
-
     /// Records the values that a change of a node replaces, if there is a history. `version` is the new one.
     #[inline]
     pub(crate) fn changed(&mut self, path: &str, version: i32, before: Before<'_>) {
-        if let Some(history) = self.history() {
+        if let Some(Watching { history: Some(history), .. }) = &mut self.0 {
             history.changed(path, version, before);
         }
     }

@@ -52,6 +52,7 @@ mod text;
 mod undo;
 mod view;
 
+use bytes::Bytes;
 use zk_wire::{ErrorCode, EventType, Fields, Millis, OpCode, SessionId, UnixMillis, Xid, Zxid};
 
 use crate::core::faults::{FaultId, Hit, Then};
@@ -72,7 +73,7 @@ use record::{By, Record, What};
 pub use replaced::Replacement;
 pub(crate) use ring::cut;
 use ring::{MOST, Ring};
-use undo::{NUMBERS, Undo};
+use undo::{Numbers, Undo, whole};
 pub use view::{History, Mark, Moment};
 
 /// Bytes per entry for paths: most are shorter; for the values that changes replace; and for values that are long.
@@ -89,6 +90,8 @@ pub(crate) struct Recorder {
     /// Number of requests, and of other entries, that are kept; 0 if nothing is recorded.
     entries: usize,
     next_seq: u64,
+    /// Number of the latest change of a node.
+    latest_change: u64,
     /// Time of the input that is being handled.
     pub(crate) now: UnixMillis,
     requests: Ring,
@@ -113,6 +116,7 @@ impl Recorder {
         Self {
             entries,
             next_seq: 1,
+            latest_change: 0,
             now: UnixMillis(0),
             requests: Ring::new(entries, PATHS),
             others: Ring::new(entries, PATHS + VALUES),
@@ -169,7 +173,7 @@ impl Recorder {
         };
         let (path, watch) = path_and_watch(call.op, body);
         let (seq, time) = (self.take_seq(), self.now);
-        self.requests.push_path(path, [&[], &[]], || Record {
+        self.requests.push_path(path, [], &[], || Record {
             seq,
             zxid,
             time,
@@ -188,13 +192,16 @@ impl Recorder {
     /// latest record is no such change.
     #[inline]
     fn is_recorded(&mut self, call: &Call, zxid: Zxid, body: Fields<'_>) -> bool {
+        // The common case for a read.
+        if self.latest_change + 1 != self.next_seq {
+            return false;
+        }
         let is_its_change = |last: &Record| {
             let mut body = body;
-            let is_next = last.seq + 1 == self.next_seq && last.what.is_change() && last.by == By::Request;
             let is_same = (last.zxid, last.conn, last.xid) == (zxid, call.conn, call.xid);
             // The path of a sequential node is longer than that of the request, a path in a multi is not the request's.
             let mut is_its_path = || body.int("path").is_ok_and(|len| len == i32::from(last.path));
-            is_next && is_same && call.op.begins_with_path() && is_its_path()
+            is_same && last.by == By::Request && call.op.begins_with_path() && is_its_path()
         };
         match self.others.last_mut() {
             Some(last) if is_its_change(last) => last.has_request = true,
@@ -354,44 +361,73 @@ impl Recorder {
         Some(self)
     }
 
-    /// Records a created node, with the numbers of its parent before.
-    pub(crate) fn created(&mut self, path: &str, kind: NodeKind, data_len: usize, before: Before<'_>) {
-        let kind = match kind {
-            NodeKind::Persistent => 0,
-            NodeKind::Ephemeral(_) => 1,
-            NodeKind::Container => 2,
-            NodeKind::Ttl(_) => 3,
-        };
-        let len = u32::try_from(data_len).unwrap_or(u32::MAX);
-        self.change(What::Created, path, kind, len, before);
-    }
-
     /// Records a change, with the values before it. `version` is the new one.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn changed(&mut self, path: &str, version: i32, before: Before<'_>) {
-        let what = match before {
-            Before::Created { .. } => What::Created,
-            Before::Deleted { .. } => What::Deleted,
-            Before::Data { .. } => What::DataSet,
-            Before::Quietly { .. } => What::SetQuietly,
-            Before::Acl { .. } => What::AclSet,
-        };
-        self.change(what, path, 0, version.cast_unsigned(), before);
+        let version = version.cast_unsigned();
+        match before {
+            Before::Created { kind, data_len, pzxid, created_children } => {
+                let kind = match kind {
+                    NodeKind::Persistent => 0,
+                    NodeKind::Ephemeral(_) => 1,
+                    NodeKind::Container => 2,
+                    NodeKind::Ttl(_) => 3,
+                };
+                let len = u32::try_from(data_len).unwrap_or(u32::MAX);
+                self.change((What::Created, kind, len), path, None, |marks| {
+                    Numbers([pzxid.0, whole(created_children, marks)])
+                });
+            }
+            Before::Deleted { node, pzxid } => {
+                self.undo.keep_acl(self.next_seq, self.author.zxid, &node.acl);
+                self.change((What::Deleted, 0, version), path, node.data.as_ref(), |marks| {
+                    Numbers([
+                        pzxid.0,
+                        node.owner(),
+                        node.czxid.0,
+                        node.mzxid.0,
+                        node.pzxid().0,
+                        node.ctime.0,
+                        node.mtime.0,
+                        whole(node.version.0, node.aversion.0),
+                        whole(node.created_children(), marks),
+                    ])
+                });
+            }
+            Before::Data { data, version: before, mzxid, mtime } => {
+                self.change((What::DataSet, 0, version), path, data, |marks| {
+                    Numbers([mzxid.0, mtime.0, whole(before.0, marks)])
+                });
+            }
+            Before::Quietly { data } => {
+                self.change((What::SetQuietly, 0, version), path, data, |marks| Numbers([whole(0, marks)]));
+            }
+            Before::Acl { acl, version: before } => {
+                self.undo.keep_acl(self.next_seq, self.author.zxid, acl);
+                self.change((What::AclSet, 0, version), path, None, |marks| {
+                    Numbers([whole(before.0, marks)])
+                });
+            }
+        }
     }
 
-    #[inline]
-    fn change(&mut self, what: What, path: &str, code: i16, extra: u32, before: Before<'_>) {
+    /// Records a change with the data before it, and numbers that are made with the marks of the record.
+    #[inline(always)]
+    fn change<const N: usize>(
+        &mut self,
+        (what, code, extra): (What, i16, u32),
+        path: &str,
+        data: Option<&Bytes>,
+        numbers: impl FnOnce(i32) -> Numbers<N>,
+    ) {
         let seq = self.take_seq();
+        if what.is_change() {
+            self.latest_change = seq;
+        }
         let author = &self.author;
-        let mut numbers = [0; NUMBERS];
-        let (len, data) = self.undo.save((seq, author.zxid), path, before, &mut numbers);
-        self.others.push_path(path.as_bytes(), [&numbers[..len], data], || Record {
-            seq,
-            extra,
-            code,
-            what,
-            ..*author
-        });
+        let (marks, data) = self.undo.keep((seq, author.zxid), path, data);
+        let record = || Record { seq, extra, code, what, ..*author };
+        self.others.push_path(path.as_bytes(), numbers(marks).bytes(), data, record);
     }
 
     /// Returns a record with the next number and the time.

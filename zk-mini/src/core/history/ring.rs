@@ -58,11 +58,17 @@ impl Ring {
         }
     }
 
-    /// Adds a record with a path, and short pieces behind it: the common case. `record` is made where it stays.
-    #[inline]
-    pub(super) fn push_path(&mut self, path: &[u8], behind: [&[u8]; 2], record: impl Fn() -> Record) {
-        if path.len() > LONGEST_PATH || !self.put(path, behind, &record) {
-            self.push(record(), path, &behind.concat());
+    /// Adds a record with a path, and numbers and short data behind it: the common case. `record` is made where it stays.
+    #[inline(always)]
+    pub(super) fn push_path<const N: usize>(
+        &mut self,
+        path: &[u8],
+        numbers: [[u8; 8]; N],
+        data: &[u8],
+        record: impl Fn() -> Record,
+    ) {
+        if path.len() > LONGEST_PATH || !self.put(path, numbers, data, &record) {
+            self.push(record(), path, &[numbers.as_flattened(), data].concat());
         }
     }
 
@@ -74,15 +80,21 @@ impl Ring {
         }
         let tail = &tail[..tail.len().min(LONGEST_TAIL)];
         self.make_room(path.len() + tail.len());
-        self.put(path, [tail, &[]], || record);
+        self.put(path, [], tail, || record);
     }
 
     /// Writes a record and its texts, which are short. Returns `false` if there is no memory for them yet, or it is not
     /// in one piece.
-    #[inline]
-    fn put(&mut self, path: &[u8], behind: [&[u8]; 2], record: impl Fn() -> Record) -> bool {
+    #[inline(always)]
+    fn put<const N: usize>(
+        &mut self,
+        path: &[u8],
+        numbers: [[u8; 8]; N],
+        data: &[u8],
+        record: impl Fn() -> Record,
+    ) -> bool {
         let at = self.place(self.written);
-        let tail = behind[0].len() + behind[1].len();
+        let tail = numbers.as_flattened().len() + data.len();
         let bytes = path.len() + tail;
         let (Some(slot), Some(text)) = (self.records.get_mut(self.next), self.texts.get_mut(at..at + bytes))
         else {
@@ -92,12 +104,14 @@ impl Ring {
         self.written = self.written.wrapping_add(bytes as u32);
         self.next = if self.next + 1 == self.room { 0 } else { self.next + 1 };
         self.pushed += 1;
-        // Last: a call in between would cost as much as the rest.
+        // Last: a call in between would cost as much as the rest. Numbers need none.
         let (front, back) = text.split_at_mut(path.len());
+        let (middle, back) = back.split_at_mut(numbers.as_flattened().len());
+        middle.copy_from_slice(numbers.as_flattened());
         front.copy_from_slice(path);
-        let (front, back) = back.split_at_mut(behind[0].len());
-        front.copy_from_slice(behind[0]);
-        back.copy_from_slice(behind[1]);
+        if !data.is_empty() {
+            back.copy_from_slice(data);
+        }
         true
     }
 
@@ -210,7 +224,7 @@ mod tests {
                     ring.push(record, &path, &tail);
                     all.push((seq, [cut(&path), tail[..tail.len().min(LONGEST_TAIL)].to_vec()].concat()));
                 } else {
-                    ring.push_path(&path, [&[], &[]], || record);
+                    ring.push_path(&path, [], &[], || record);
                     all.push((seq, cut(&path)));
                 }
                 let kept: Vec<_> = ring.since(0).map(|(record, text)| (record.seq, text.to_vec())).collect();
@@ -231,7 +245,7 @@ mod tests {
     fn texts_are_kept_when_their_count_of_bytes_wraps_around() {
         let mut ring = Ring { written: u32::MAX - 10_000, ..Ring::new(100, 64) };
         for seq in 1..1_000 {
-            ring.push_path(seq.to_string().repeat(20).as_bytes(), [&[], &[]], || Record {
+            ring.push_path(seq.to_string().repeat(20).as_bytes(), [], &[], || Record {
                 seq,
                 ..Record::EMPTY
             });

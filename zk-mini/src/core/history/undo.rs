@@ -6,26 +6,22 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
 use zk_wire::{Acl, ByteString, UnixMillis, Version, Zxid};
 
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::history::record::{By, Record, What};
 use crate::core::history::ring::{LONGEST_PATH, Ring};
 use crate::core::image::ImageNode;
-use crate::core::tree::before::Before;
 use crate::core::txn::NodeKind;
 
 /// Maximum length of data that stand in the record.
 const SHORT: usize = 128;
 
 /// Marks of a record: its data were null, or are beside the records; so is its path, of which the record has only a part.
-const NULL: u8 = 1;
-const DATA_BESIDE: u8 = 2;
-const PATH_BESIDE: u8 = 4;
-
-/// Maximum number of bytes before the data: the numbers of a node, and of its parent.
-pub(super) const NUMBERS: usize = 77;
+const NULL: i32 = 1;
+const DATA_BESIDE: i32 = 2;
+const PATH_BESIDE: i32 = 4;
 
 /// Replaced values beside the records, oldest first, in a bounded number of bytes.
 #[derive(Debug)]
@@ -77,63 +73,28 @@ impl Undo {
         *self = Self { first_seq: next_seq, ..Self::new(self.room, zxid) };
     }
 
-    /// Writes the values before a change to `out`, for its record, and keeps what the record has no room for. Returns the
-    /// number of bytes written, and data to be written behind them.
-    #[inline]
-    pub(super) fn save<'a>(
+    /// Keeps what the record of a change has no room for: a long path, and long data. Returns the marks of the record, and the
+    /// data that it has.
+    #[inline(always)]
+    pub(super) fn keep<'a>(
         &mut self,
         (seq, zxid): (u64, Zxid),
         path: &str,
-        before: Before<'a>,
-        out: &mut [u8; NUMBERS],
-    ) -> (usize, &'a [u8]) {
+        data: Option<&'a Bytes>,
+    ) -> (i32, &'a [u8]) {
         let mut marks = 0;
         if path.len() > LONGEST_PATH {
             marks |= PATH_BESIDE;
             self.keep_long(seq, zxid, Bytes::copy_from_slice(path.as_bytes()));
         }
-        let data = match before.data() {
-            None => {
-                marks |= NULL;
-                &[]
-            }
+        match data {
+            None => (marks | NULL, &[]),
             Some(data) if data.len() > SHORT => {
-                marks |= DATA_BESIDE;
                 self.keep_long(seq, zxid, data.clone());
-                &[]
+                (marks | DATA_BESIDE, &[])
             }
-            Some(data) => &data[..],
-        };
-        let mut out = &mut out[..];
-        out.put_u8(marks);
-        match before {
-            Before::Created { pzxid, created_children } => {
-                out.put_i64(pzxid.0);
-                out.put_i32(created_children);
-            }
-            Before::Deleted { node, pzxid } => {
-                self.keep_acl(seq, zxid, &node.acl);
-                for number in [pzxid.0, node.owner(), node.czxid.0, node.mzxid.0, node.pzxid().0] {
-                    out.put_i64(number);
-                }
-                out.put_i64(node.ctime.0);
-                out.put_i64(node.mtime.0);
-                out.put_i32(node.version.0);
-                out.put_i32(node.aversion.0);
-                out.put_i32(node.created_children());
-            }
-            Before::Data { version, mzxid, mtime, .. } => {
-                out.put_i32(version.0);
-                out.put_i64(mzxid.0);
-                out.put_i64(mtime.0);
-            }
-            Before::Quietly { .. } => {}
-            Before::Acl { acl, version } => {
-                self.keep_acl(seq, zxid, acl);
-                out.put_i32(version.0);
-            }
+            Some(data) => (marks, data),
         }
-        (NUMBERS - out.len(), data)
     }
 
     #[cold]
@@ -143,8 +104,9 @@ impl Undo {
         self.make_room(weight);
     }
 
+    /// Keeps the ACL that a change replaces.
     #[inline]
-    fn keep_acl(&mut self, seq: u64, zxid: Zxid, acl: &SharedAcl) {
+    pub(super) fn keep_acl(&mut self, seq: u64, zxid: Zxid, acl: &SharedAcl) {
         match self.acls.back_mut() {
             Some(last) if last.value.is_same(acl) => last.zxid = zxid,
             _ => {
@@ -199,59 +161,75 @@ impl Undo {
 
     /// Returns the values before a change from its record.
     fn undone(&self, record: &Record, text: &[u8]) -> Option<Undone> {
-        let (path, mut saved) = text.split_at_checked(usize::from(record.path))?;
-        let mut beside = self.long_of(record.seq);
-        let marks = saved.try_get_u8().ok()?;
-        let path =
-            if marks & PATH_BESIDE == 0 { Bytes::copy_from_slice(path) } else { beside.next()?.clone() };
-        let path = ByteString::try_from(path).ok()?;
-        let mut data = |short: &[u8]| match marks {
-            marks if marks & NULL != 0 => None,
-            marks if marks & DATA_BESIDE != 0 => beside.next().cloned(),
-            _ => Some(Bytes::copy_from_slice(short)),
-        };
+        let (path, saved) = text.split_at_checked(usize::from(record.path))?;
         Some(match record.what {
-            What::Created => Undone::Created {
-                path,
-                pzxid: Zxid(saved.try_get_i64().ok()?),
-                created_children: saved.try_get_i32().ok()?,
-            },
+            What::Created => {
+                let (Numbers([pzxid, last]), _) = Numbers::read(saved)?;
+                let (created_children, marks) = halves(last);
+                let (path, _) = self.path_and_data(record.seq, marks, path, &[])?;
+                Undone::Created { path, pzxid: Zxid(pzxid), created_children }
+            }
             What::Deleted => {
-                let mut long = || saved.try_get_i64().ok();
-                let (pzxid, kind) = (Zxid(long()?), NodeKind::of_owner(long()?));
-                let [czxid, mzxid, own_pzxid] = [Zxid(long()?), Zxid(long()?), Zxid(long()?)];
-                let [ctime, mtime] = [UnixMillis(long()?), UnixMillis(long()?)];
-                let mut int = || saved.try_get_i32().ok();
-                let [version, aversion, created_children] = [int()?, int()?, int()?];
+                let (numbers, data) = Numbers::read(saved)?;
+                let Numbers([parent_pzxid, owner, czxid, mzxid, pzxid, ctime, mtime, versions, last]) =
+                    numbers;
+                let ((version, aversion), (created_children, marks)) = (halves(versions), halves(last));
+                let (path, data) = self.path_and_data(record.seq, marks, path, data)?;
                 let node = ImageNode {
                     path,
-                    data: data(saved),
+                    data,
                     acl: self.acl_of(record.seq)?,
-                    kind,
-                    czxid,
-                    mzxid,
-                    pzxid: own_pzxid,
-                    ctime,
-                    mtime,
+                    kind: NodeKind::of_owner(owner),
+                    czxid: Zxid(czxid),
+                    mzxid: Zxid(mzxid),
+                    pzxid: Zxid(pzxid),
+                    ctime: UnixMillis(ctime),
+                    mtime: UnixMillis(mtime),
                     version: Version(version),
                     aversion: Version(aversion),
                     created_children,
                 };
-                Undone::Deleted { node, pzxid }
+                Undone::Deleted { node, pzxid: Zxid(parent_pzxid) }
             }
             What::DataSet => {
-                let version = Version(saved.try_get_i32().ok()?);
-                let mzxid = Zxid(saved.try_get_i64().ok()?);
-                let mtime = UnixMillis(saved.try_get_i64().ok()?);
-                Undone::Data { path, data: data(saved), version, mzxid, mtime }
+                let (Numbers([mzxid, mtime, last]), data) = Numbers::read(saved)?;
+                let (version, marks) = halves(last);
+                let (path, data) = self.path_and_data(record.seq, marks, path, data)?;
+                let (version, mzxid, mtime) = (Version(version), Zxid(mzxid), UnixMillis(mtime));
+                Undone::Data { path, data, version, mzxid, mtime }
             }
-            What::SetQuietly => Undone::Quietly { path, data: data(saved) },
+            What::SetQuietly => {
+                let (Numbers([last]), data) = Numbers::read(saved)?;
+                let (path, data) = self.path_and_data(record.seq, halves(last).1, path, data)?;
+                Undone::Quietly { path, data }
+            }
             What::AclSet => {
-                let version = Version(saved.try_get_i32().ok()?);
-                Undone::Acl { path, acl: self.acl_of(record.seq)?, version }
+                let (Numbers([last]), _) = Numbers::read(saved)?;
+                let (version, marks) = halves(last);
+                let (path, _) = self.path_and_data(record.seq, marks, path, &[])?;
+                Undone::Acl { path, acl: self.acl_of(record.seq)?, version: Version(version) }
             }
             _ => return None,
         })
+    }
+
+    /// Returns the path and the data of a change: those in its record, or those beside it.
+    fn path_and_data(
+        &self,
+        seq: u64,
+        marks: i32,
+        path: &[u8],
+        data: &[u8],
+    ) -> Option<(ByteString, Option<Bytes>)> {
+        let mut beside = self.long_of(seq);
+        let path =
+            if marks & PATH_BESIDE == 0 { Bytes::copy_from_slice(path) } else { beside.next()?.clone() };
+        let data = match marks {
+            marks if marks & NULL != 0 => None,
+            marks if marks & DATA_BESIDE != 0 => beside.next().cloned(),
+            _ => Some(Bytes::copy_from_slice(data)),
+        };
+        Some((ByteString::try_from(path).ok()?, data))
     }
 
     /// Returns the long values of a change: its path, then its data.
@@ -265,6 +243,32 @@ impl Undo {
         let next = self.acls.partition_point(|kept| kept.seq <= seq);
         Some(Arc::clone(self.acls.get(next.checked_sub(1)?)?.value.entries()))
     }
+}
+
+/// Numbers of a change, as they stand in its record behind the path. The last one has the marks.
+pub(super) struct Numbers<const N: usize>(pub(super) [i64; N]);
+
+impl<const N: usize> Numbers<N> {
+    pub(super) fn bytes(self) -> [[u8; 8]; N] {
+        self.0.map(i64::to_le_bytes)
+    }
+
+    /// Reads numbers, and returns what is behind them, too.
+    fn read(saved: &[u8]) -> Option<(Self, &[u8])> {
+        let (numbers, behind) = saved.split_at_checked(N * 8)?;
+        let numbers: [_; N] = numbers.as_chunks().0.try_into().ok()?;
+        Some((Self(numbers.map(i64::from_le_bytes)), behind))
+    }
+}
+
+/// Returns one number made of two.
+pub(super) fn whole(upper: i32, lower: i32) -> i64 {
+    i64::from(upper) << 32 | i64::from(lower.cast_unsigned())
+}
+
+/// Returns the halves of a [whole](whole).
+fn halves(whole: i64) -> (i32, i32) {
+    ((whole >> 32) as i32, whole as i32)
 }
 
 #[cold]

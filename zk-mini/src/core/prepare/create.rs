@@ -41,7 +41,7 @@ impl Prepare<'_> {
         let parent_path = parent_of(sent_path)?;
         let (acl, shared) = self.list(request.acl.as_ref(), lists)?;
         // The list is checked before the parent: clients can see the order.
-        let parent = self.record(parent_path)?;
+        let parent = self.parent(parent_path)?;
         parent.acl.check(&self.requester, Perms::CREATE)?;
         let path = if mode.is_sequential() {
             ByteString::from(numbered(sent_path, parent.created_children))

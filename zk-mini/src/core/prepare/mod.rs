@@ -72,13 +72,14 @@ impl<'a> Prepare<'a> {
         Self { tree, session, requester, config, no_ephemerals: None, overlay: None }
     }
 
-    /// Returns the node with the changes of this request.
-    fn record(&self, path: &str) -> Result<NodeRecord<'a>, ErrorCode> {
+    /// Returns the parent of the node that is written, with the changes of this request.
+    #[inline]
+    fn parent(&self, path: &str) -> Result<NodeRecord<'a>, ErrorCode> {
         // The parent of a top-level node is the empty part before its slash.
         let path = if path.is_empty() { "/" } else { path };
         match self.overlay.as_ref().and_then(|overlay| overlay.get(path)) {
             Some(changed) => changed.clone(),
-            None => self.tree.get(path).map(NodeRecord::from),
+            None => self.tree.parent(path).map(NodeRecord::from),
         }
         .ok_or(ErrorCode::NO_NODE)
     }
@@ -98,7 +99,7 @@ impl<'a> Prepare<'a> {
         let changed = self.overlay.as_ref().and_then(|overlay| overlay.get_key_value(path));
         match changed {
             Some((path, changed)) => changed.clone().map(|record| (path.clone(), record)),
-            None => self.tree.entry(path).map(|(path, node)| (path.clone(), NodeRecord::from(node))),
+            None => self.tree.written(path).map(|(path, node)| (path.clone(), NodeRecord::from(node))),
         }
         .ok_or(ErrorCode::NO_NODE)
     }

@@ -13,7 +13,7 @@ impl Prepare<'_> {
         let path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         let parent_path = deletable(path)?;
         // The parent's ACL is checked even if the node does not exist.
-        let parent = self.record(parent_path)?;
+        let parent = self.parent(parent_path)?;
         parent.acl.check(&self.requester, Perms::DELETE)?;
         let (path, node) = self.look_up(path)?;
         next_version(node.version, request.version)?;

@@ -5,12 +5,13 @@ use zk_wire::{UnixMillis, Version, Zxid};
 
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::tree::node::Node;
+use crate::core::txn::NodeKind;
 
 /// Values before a change of a node: enough to undo it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Before<'a> {
-    /// There was no node. The numbers are the parent's.
-    Created { pzxid: Zxid, created_children: i32 },
+    /// There was no node. Kind and length are those of the new one, the numbers its parent's.
+    Created { kind: NodeKind, data_len: usize, pzxid: Zxid, created_children: i32 },
     /// The node, and a number of its parent.
     Deleted { node: &'a Node, pzxid: Zxid },
     /// Data and what belongs to them.
@@ -19,16 +20,4 @@ pub(crate) enum Before<'a> {
     Quietly { data: Option<&'a Bytes> },
     /// ACL.
     Acl { acl: &'a SharedAcl, version: Version },
-}
-
-impl<'a> Before<'a> {
-    /// Returns the data of the node, if it had any and they are gone now.
-    #[inline]
-    pub(crate) fn data(&self) -> Option<&'a Bytes> {
-        match *self {
-            Self::Deleted { node, .. } => node.data.as_ref(),
-            Self::Data { data, .. } | Self::Quietly { data } => data,
-            Self::Created { .. } | Self::Acl { .. } => None,
-        }
-    }
 }

@@ -101,6 +101,16 @@ impl Tree {
         self.nodes.get(path)
     }
 
+    /// Returns the node that a request writes with the tree's own copy of the path. The tree remembers where it is.
+    pub(crate) fn written(&self, path: &str) -> Option<&NamedNode> {
+        self.nodes.written(path)
+    }
+
+    /// Returns the parent of the node that a request writes. The tree remembers where it is.
+    pub(crate) fn parent(&self, path: &str) -> Option<&Node> {
+        self.nodes.parent(path)
+    }
+
     pub(crate) fn acls(&self) -> &AclTable {
         &self.acls
     }
@@ -186,7 +196,7 @@ impl Tree {
     ) -> (ByteString, Stat) {
         let CreateNode { path, data, acl, kind, parent_cversion } = new;
         let Some((parent_path, name)) = parent_and_name(&path) else { return (path, Stat::default()) };
-        let Some(parent) = self.nodes.get_mut(parent_path) else { return (path, Stat::default()) };
+        let Some(parent) = self.nodes.parent_mut(parent_path) else { return (path, Stat::default()) };
         // As in ZooKeeper the counter never decreases, even if it overflows.
         let (pzxid, created_children) = (parent.pzxid(), parent.created_children());
         if parent_cversion > created_children {
@@ -211,9 +221,7 @@ impl Tree {
         self.insert(kept, node);
         self.index(&path, kind);
         self.quota_created(&path, data_len, observers);
-        if let Some(history) = observers.history() {
-            history.created(&path, kind, data_len, Before::Created { pzxid, created_children });
-        }
+        observers.changed(&path, 0, Before::Created { kind, data_len, pzxid, created_children });
         (path, stat)
     }
 
@@ -244,7 +252,7 @@ impl Tree {
             observers.note(EventType::NODE_DELETED, path, path, &node.acl);
         }
         let (parent_path, name) = path::split(path)?;
-        let parent = self.nodes.get_mut(parent_path)?;
+        let parent = self.nodes.parent_mut(parent_path)?;
         let pzxid = parent.pzxid();
         self.digest.remove(parent_path, parent);
         let family = parent.family();
@@ -286,7 +294,7 @@ impl Tree {
         time: UnixMillis,
         observers: &mut Observers<'_>,
     ) -> Stat {
-        let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
+        let Some(node) = self.nodes.written_mut(path) else { return Stat::default() };
         let (old, new) = (node.data_len(), data.as_ref().map_or(0, Bytes::len));
         self.data_bytes = self.data_bytes - old + new;
         self.digest.remove(path, node);
@@ -358,7 +366,7 @@ impl Tree {
         version: Version,
         observers: &mut Observers<'_>,
     ) -> Stat {
-        let Some(node) = self.nodes.get_mut(path) else { return Stat::default() };
+        let Some(node) = self.nodes.written_mut(path) else { return Stat::default() };
         self.digest.remove(path, node);
         let acl = std::mem::replace(&mut node.acl, self.acls.share(acl));
         let before = std::mem::replace(&mut node.aversion, version);
