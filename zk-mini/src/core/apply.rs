@@ -41,6 +41,7 @@ const KEPT: usize = 1_000;
 
 /// Applies the change of a transaction. Appends a result to `results` for each change of nodes. `emptied` gets the list of a
 /// multi without its changes, for the next one to use its memory.
+#[inline]
 pub(crate) fn apply(
     tree: &mut Tree,
     sessions: &mut Sessions,
@@ -50,7 +51,6 @@ pub(crate) fn apply(
     results: &mut Vec<Applied>,
     emptied: &mut Vec<Change>,
 ) {
-    let mut apply_to_node = |change| apply_to_node(tree, zxid, time, change, observers);
     match change {
         Change::CreateSession { timeout } => sessions.create(session, timeout, applied),
         Change::CloseSession { ephemerals } => {
@@ -63,12 +63,14 @@ pub(crate) fn apply(
             sessions.remove(session);
         }
         Change::Multi(mut changes) => {
-            results.extend(changes.drain(..).map(apply_to_node));
+            results.reserve(changes.len());
+            changes.drain(..).for_each(|change| apply_to_node(tree, zxid, time, change, observers, results));
             if changes.capacity() <= KEPT {
                 *emptied = changes;
             }
         }
-        change => results.push(apply_to_node(change)),
+        // Not bound to a name: that would move it once more.
+        _ => apply_to_node(tree, zxid, time, change, observers, results),
     }
 }
 
@@ -78,28 +80,31 @@ fn apply_to_node(
     time: UnixMillis,
     change: Change,
     observers: &mut Observers<'_>,
-) -> Applied {
+    results: &mut Vec<Applied>,
+) {
     match change {
         Change::Create(new) => {
             observers.wrote(&new.path, new.data.as_ref().map_or(0, Bytes::len));
             let (path, stat) = tree.create(new, zxid, time, observers);
-            Applied::Created { path, stat }
+            results.push(Applied::Created { path, stat });
         }
         Change::Delete { path } => {
             observers.wrote(&path, 0);
             tree.delete(&path, zxid, observers);
-            Applied::Done
+            results.push(Applied::Done);
         }
         Change::SetData { path, data, version } => {
             observers.wrote(&path, data.as_ref().map_or(0, Bytes::len));
-            Applied::Set(tree.set_data(&path, data, version, zxid, time, observers))
+            results.push(Applied::Set(tree.set_data(&path, data, version, zxid, time, observers)));
         }
-        Change::SetAcl { path, acl, version } => Applied::Set(tree.set_acl(&path, &acl, version, observers)),
-        Change::Error(code) => Applied::Refused(code),
+        Change::SetAcl { path, acl, version } => {
+            results.push(Applied::Set(tree.set_acl(&path, &acl, version, observers)));
+        }
+        Change::Error(code) => results.push(Applied::Refused(code)),
         // Sessions and multis do not occur inside a multi.
         Change::Check { .. }
         | Change::CreateSession { .. }
         | Change::CloseSession { .. }
-        | Change::Multi(_) => Applied::Done,
+        | Change::Multi(_) => results.push(Applied::Done),
     }
 }

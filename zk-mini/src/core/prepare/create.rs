@@ -10,7 +10,7 @@ use zk_wire::{
     Acl, AclListView, ByteString, CreateMode, CreateView, ErrorCode, Millis, OpCode, Perms, Version, path,
 };
 
-use super::{NodeRecord, Prepare, Prepared, parent_of};
+use super::{NodeRecord, Prepare, Prepared, has_nul, parent_of};
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::tree::parent_name;
 use crate::core::tree::quota::is_quota_of_root;
@@ -38,7 +38,9 @@ impl Prepare<'_> {
             return Err(code);
         }
         let sent_path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
-        let parent_path = parent_of(sent_path)?;
+        let is_valid = path::validate(sent_path).is_ok();
+        let parent_path = parent_of(sent_path).filter(|_| is_valid || !has_nul(sent_path));
+        let parent_path = parent_path.ok_or(ErrorCode::BAD_ARGUMENTS)?;
         let (acl, shared) = self.list(request.acl.as_ref(), lists)?;
         // The list is checked before the parent: clients can see the order.
         let parent = self.parent(parent_path)?;
@@ -48,9 +50,8 @@ impl Prepare<'_> {
         } else {
             ByteString::from(sent_path)
         };
-        // After the counter is appended: it can make a bad path valid, as "/a/".
-        path::validate(&path).map_err(|_| ErrorCode::BAD_ARGUMENTS)?;
-        if is_quota_of_root(&path) {
+        // After the counter is appended: it can make a bad path valid, as "/a/", and no valid one bad.
+        if !is_valid && path::validate(&path).is_err() || is_quota_of_root(&path) {
             return Err(ErrorCode::BAD_ARGUMENTS);
         }
         if self.exists(&path) {

@@ -29,9 +29,12 @@ pub(crate) struct Prepare<'a> {
     pub(crate) config: &'a Config,
     /// Code with which ephemeral nodes are refused, if the session may have none.
     pub(crate) no_ephemerals: Option<ErrorCode>,
-    /// Changes of this request; only used for a multi.
-    overlay: Option<HashMap<ByteString, Option<NodeRecord<'a>>>>,
+    /// Changes of this request; only used for a multi. In a box: the writes without it are moved.
+    overlay: Option<Box<Overlay<'a>>>,
 }
+
+/// Nodes that a request has changed; `None` for a deleted one.
+type Overlay<'a> = HashMap<ByteString, Option<NodeRecord<'a>>>;
 
 /// Properties of a node that the rules read.
 #[derive(Clone, Debug)]
@@ -63,6 +66,7 @@ impl<'a> From<&'a Node> for NodeRecord<'a> {
 pub(crate) type Prepared = Result<Change, ErrorCode>;
 
 impl<'a> Prepare<'a> {
+    #[inline(always)]
     pub(crate) fn new(
         tree: &'a Tree,
         session: SessionId,
@@ -124,30 +128,34 @@ impl<'a> Prepare<'a> {
     }
 
     /// Records a change for later operations of a multi, of the node whose path is `part` of `whole`.
-    #[inline]
+    #[inline(always)]
     fn note(
         &mut self,
         whole: &ByteString,
         part: impl FnOnce(&str) -> &str,
         record: impl FnOnce() -> Option<NodeRecord<'a>>,
     ) {
-        let Some(overlay) = &mut self.overlay else { return };
-        let path = part(whole);
-        match overlay.get_mut(path) {
-            Some(noted) => *noted = record(),
-            None => {
-                overlay.insert(whole.slice_ref(path), record());
+        if let Some(overlay) = &mut self.overlay {
+            let path = part(whole);
+            match overlay.get_mut(path) {
+                Some(noted) => *noted = record(),
+                None => {
+                    overlay.insert(whole.slice_ref(path), record());
+                }
             }
         }
     }
 }
 
-/// Returns the part of a path before its last slash. Paths without a slash or with a NUL are refused.
-fn parent_of(path: &str) -> Result<&str, ErrorCode> {
-    match path.bytes().rposition(|byte| byte == b'/') {
-        Some(slash) if !path.as_bytes().contains(&0) => Ok(&path[..slash]),
-        _ => Err(ErrorCode::BAD_ARGUMENTS),
-    }
+/// Returns the part of a path before its last slash.
+fn parent_of(path: &str) -> Option<&str> {
+    let slash = path.bytes().rposition(|byte| byte == b'/')?;
+    Some(&path[..slash])
+}
+
+/// Returns `true` if a path has a NUL. Such a path is refused before anything is looked up.
+fn has_nul(path: &str) -> bool {
+    path.as_bytes().contains(&0)
 }
 
 /// Returns the next version if the present one is as expected.

@@ -1,6 +1,5 @@
 //! Rules of multi: all operations or none, and each sees the changes of earlier ones.
 
-use foldhash::{HashMap, HashMapExt};
 use zk_wire::{CreateView, DecodeError, ErrorCode, MultiOpView, OpCode};
 
 use super::Prepare;
@@ -44,9 +43,9 @@ impl Prepare<'_> {
             return Err(Unreadable::NullPath);
         }
         // From here on the rules see earlier operations of the multi.
-        self.overlay = Some(HashMap::new());
+        self.overlay = Some(Box::default());
         changes.reserve_exact(items.len());
-        let (mut size, mut lists) = (MultiSize::new(), SentLists::new());
+        let (mut size, mut lists) = (MultiSize::new(), SentLists::default());
         let mut failed = false;
         for item in items {
             let change = if failed {

@@ -1,9 +1,9 @@
 //! Rules of writes to existing nodes.
 
 use bytes::Bytes;
-use zk_wire::{ErrorCode, Perms, SetAclView, SetDataView, VersionedPathView, path};
+use zk_wire::{ErrorCode, Expected, Perms, SetAclView, SetDataView, VersionedPathView, path};
 
-use super::{NodeRecord, Prepare, Prepared, next_version, parent_of};
+use super::{NodeRecord, Prepare, Prepared, has_nul, next_version, parent_of};
 use crate::core::tree::{SYSTEM_NODES, parent_name};
 use crate::core::txn::Change;
 
@@ -11,12 +11,21 @@ impl Prepare<'_> {
     /// Decides on a delete. The parent's ACL counts, not that of the node.
     pub(crate) fn delete(&mut self, request: &VersionedPathView<'_>) -> Prepared {
         let path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
+        // A path with a NUL names no node, so only a failure needs a look at its bytes.
+        self.delete_at(path, request.version).map_err(|code| match has_nul(path) {
+            true => ErrorCode::BAD_ARGUMENTS,
+            false => code,
+        })
+    }
+
+    #[inline]
+    fn delete_at(&mut self, path: &str, version: Expected) -> Prepared {
         let parent_path = deletable(path)?;
         // The parent's ACL is checked even if the node does not exist.
         let parent = self.parent(parent_path)?;
         parent.acl.check(&self.requester, Perms::DELETE)?;
         let (path, node) = self.look_up(path)?;
-        next_version(node.version, request.version)?;
+        next_version(node.version, version)?;
         if node.num_children > 0 {
             return Err(ErrorCode::NOT_EMPTY);
         }
@@ -62,8 +71,7 @@ impl Prepare<'_> {
 
 /// Returns the parent of a node. The system's nodes are refused.
 fn deletable(path: &str) -> Result<&str, ErrorCode> {
-    let parent = parent_of(path)?;
-    if SYSTEM_NODES.contains(&path) { Err(ErrorCode::BAD_ARGUMENTS) } else { Ok(parent) }
+    parent_of(path).filter(|_| !SYSTEM_NODES.contains(&path)).ok_or(ErrorCode::BAD_ARGUMENTS)
 }
 
 /// Returns the path if it can name a node. Null is refused with the same code as an invalid path.

@@ -81,6 +81,7 @@ impl Core {
     }
 
     /// Returns the rules for writes of a request.
+    #[inline(always)]
     pub(crate) fn prepare(&self, call: &Call) -> Result<Prepare<'_>, Failure> {
         let mut prepare = Prepare::new(&self.tree, call.session, self.requester(call.conn)?, &self.config);
         if self.config.local_sessions {
@@ -90,6 +91,7 @@ impl Core {
     }
 
     /// Commits a write or its refusal, and replies with the result.
+    #[inline]
     fn write(&mut self, call: &Call, prepared: Prepared) -> Answer {
         // Before the change, which would be moved once more to make room for it.
         let cause = call.into();

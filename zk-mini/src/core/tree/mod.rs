@@ -227,8 +227,8 @@ impl Tree {
 
     /// Deletes a node.
     pub(crate) fn delete(&mut self, path: &str, zxid: Zxid, observers: &mut Observers<'_>) {
-        if let Some(weight) = self.unlink(path, zxid, observers) {
-            self.weigh_above(parent_name(path), -weight);
+        if let Some((parent_path, weight)) = self.unlink(path, zxid, observers) {
+            self.weigh_above(parent_path, -weight);
         }
     }
 
@@ -236,16 +236,22 @@ impl Tree {
     pub(crate) fn delete_all(&mut self, paths: &[ByteString], zxid: Zxid, observers: &mut Observers<'_>) {
         let mut gone: HashMap<&str, Weight> = HashMap::new();
         for path in paths {
-            if let Some(weight) = self.unlink(path, zxid, observers) {
-                *gone.entry(parent_name(path)).or_default() += -weight;
+            if let Some((parent_path, weight)) = self.unlink(path, zxid, observers) {
+                *gone.entry(parent_path).or_default() += -weight;
             }
         }
         self.weigh_above_all(gone);
     }
 
-    /// Deletes a node and returns its weight, to be subtracted above its parent. In a replay after a fuzzy snapshot
+    /// Deletes a node. Returns its weight, to be subtracted above its parent, and the parent's path. In a replay after a fuzzy snapshot
     /// the node may not exist; the parent is still updated.
-    fn unlink(&mut self, path: &str, zxid: Zxid, observers: &mut Observers<'_>) -> Option<Weight> {
+    #[inline]
+    fn unlink<'a>(
+        &mut self,
+        path: &'a str,
+        zxid: Zxid,
+        observers: &mut Observers<'_>,
+    ) -> Option<(&'a str, Weight)> {
         let deleted = self.nodes.remove(path);
         if let Some((path, node)) = &deleted {
             self.forget(path, node);
@@ -263,12 +269,12 @@ impl Tree {
         let (path, node) = &deleted?;
         let weight = Weight::of_one(node.data_len());
         parent.family().below += -weight;
-        let parent_path = &path[..parent_path.len()];
-        observers.note(EventType::NODE_CHILDREN_CHANGED, path, parent_path, &parent.acl);
+        let watched = &path[..parent_path.len()];
+        observers.note(EventType::NODE_CHILDREN_CHANGED, path, watched, &parent.acl);
         let data_len = node.data_len();
         self.quota_deleted(path, data_len, observers);
         observers.changed(path, 0, Before::Deleted { node, pzxid });
-        Some(weight)
+        Some((parent_path, weight))
     }
 
     /// Deletes the ephemeral nodes of a session, which will have no more. Returns `false` if there were none.

@@ -122,7 +122,7 @@ impl NameSet {
         let left = names.len();
         if left == 0 {
             self.remove_chunk(chunk);
-        } else if left < CHUNK / 4 {
+        } else if left < CHUNK / 4 && !self.more.is_empty() {
             self.merge(chunk);
             self.merge(chunk.saturating_sub(1));
         }
@@ -168,7 +168,11 @@ impl NameSet {
 
     /// Returns the chunk of a name and its index there; `Err` with the place to insert it if it is not in the set.
     /// The first name is compared first, because queues and sessions remove names in order.
+    #[inline]
     fn position(&self, name: &str) -> (usize, Result<usize, usize>) {
+        if self.more.is_empty() {
+            return (0, self.first.position(name));
+        }
         let begins_up_to = |chunk: &Chunk| chunk.first() <= name.as_bytes();
         let chunk = if self.more.first().is_some_and(begins_up_to) {
             self.more.partition_point(begins_up_to)
