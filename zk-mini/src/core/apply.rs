@@ -41,7 +41,7 @@ const KEPT: usize = 1_000;
 
 /// Applies the change of a transaction. Appends a result to `results` for each change of nodes. `emptied` gets the list of a
 /// multi without its changes, for the next one to use its memory.
-#[inline]
+#[inline(always)]
 pub(crate) fn apply(
     tree: &mut Tree,
     sessions: &mut Sessions,

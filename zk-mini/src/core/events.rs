@@ -31,8 +31,10 @@ pub(crate) struct FiredEvents {
 
 impl FiredEvents {
     pub(crate) fn clear(&mut self) {
-        self.fired.clear();
-        self.told.clear();
+        if !self.fired.is_empty() {
+            self.fired.clear();
+            self.told.clear();
+        }
     }
 
     /// Returns each event with the connections that watch for it.

@@ -7,19 +7,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use foldhash::HashMap;
 use zk_wire::{
-    Acl, AclListView, ByteString, CreateMode, CreateView, ErrorCode, Millis, OpCode, Perms, Version, path,
+    Acl, AclListView, CreateMode, CreateView, ErrorCode, Millis, OpCode, Perms, Version, path,
 };
 
-use super::{NodeRecord, Prepare, Prepared, has_nul, parent_of};
+use super::{NodeRecord, Prepare, new_path, Prepared, has_nul, parent_of};
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::tree::parent_name;
 use crate::core::tree::quota::is_quota_of_root;
 use crate::core::txn::{Change, CreateNode, NodeKind};
-
-/// All numbers of two digits, one after the other.
-const PAIRS: &str = "\
-    0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849\
-    5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
 
 /// Lists of a multi as sent, each with its stored form. A list is converted once, however many nodes have it.
 pub(crate) type SentLists<'i> = HashMap<&'i [u8], SharedAcl>;
@@ -46,9 +41,9 @@ impl Prepare<'_> {
         let parent = self.parent(parent_path)?;
         parent.acl.check(&self.requester, Perms::CREATE)?;
         let path = if mode.is_sequential() {
-            ByteString::from(numbered(sent_path, parent.created_children))
+            new_path::numbered(sent_path, parent.created_children)
         } else {
-            ByteString::from(sent_path)
+            new_path::owned(sent_path, &[])
         };
         // After the counter is appended: it can make a bad path valid, as "/a/", and no valid one bad.
         if !is_valid && path::validate(&path).is_err() || is_quota_of_root(&path) {
@@ -63,10 +58,6 @@ impl Prepare<'_> {
         self.check_quota(&path, 0, request.data, 1)?;
         // Creations count even if the child is deleted later.
         let parent_cversion = parent.created_children.wrapping_add(1);
-        self.note(&path, parent_name, || {
-            let num_children = parent.num_children + 1;
-            Some(NodeRecord { created_children: parent_cversion, num_children, ..parent })
-        });
         self.note(
             &path,
             |path| path,
@@ -82,6 +73,11 @@ impl Prepare<'_> {
                 })
             },
         );
+        // The latest: the next operation often has the same parent.
+        self.note(&path, parent_name, || {
+            let num_children = parent.num_children + 1;
+            Some(NodeRecord { created_children: parent_cversion, num_children, ..parent })
+        });
         // A copy, so that the node does not keep the client's read buffer in memory.
         let data = request.data.map(Bytes::copy_from_slice);
         Ok(Change::Create(CreateNode { path, data, acl, kind, parent_cversion }))
@@ -123,30 +119,5 @@ impl Prepare<'_> {
             _ if mode.is_ephemeral() => NodeKind::Ephemeral(self.session),
             _ => NodeKind::Persistent,
         })
-    }
-}
-
-/// Returns `{path}{number:010}`, in a fraction of the time of `format!`, which took a tenth of a create.
-fn numbered(path: &str, number: i32) -> String {
-    let Ok(number) = u32::try_from(number) else { return format!("{path}{number:010}") };
-    let mut numbered = String::with_capacity(path.len() + 10);
-    numbered.push_str(path);
-    for unit in [100_000_000, 1_000_000, 10_000, 100, 1] {
-        let pair = (number / unit % 100) as usize;
-        numbered.push_str(&PAIRS[2 * pair..2 * pair + 2]);
-    }
-    numbered
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_written_as_the_standard_library_pads_them() {
-        let at_the_edges = (0..31).flat_map(|bit| [(1 << bit) - 1, 1 << bit, -(1 << bit), -(1 << bit) - 1]);
-        for number in at_the_edges.chain([i32::MIN, i32::MAX, -999_999_999, -1_000_000_000, 1_234_567_890]) {
-            assert_eq!(numbered("/a/x", number), format!("/a/x{number:010}"));
-        }
     }
 }

@@ -5,14 +5,16 @@
 
 mod create;
 mod multi;
+mod new_path;
+mod overlay;
 mod write;
 
 use std::borrow::Cow;
 
-use foldhash::HashMap;
 use zk_wire::{ByteString, ErrorCode, SessionId, Version, path};
 
 pub(crate) use multi::Unreadable;
+use overlay::Overlay;
 
 use crate::core::access::requester::Requester;
 use crate::core::access::shared_acl::SharedAcl;
@@ -32,9 +34,6 @@ pub(crate) struct Prepare<'a> {
     /// Changes of this request; only used for a multi. In a box: the writes without it are moved.
     overlay: Option<Box<Overlay<'a>>>,
 }
-
-/// Nodes that a request has changed; `None` for a deleted one.
-type Overlay<'a> = HashMap<ByteString, Option<NodeRecord<'a>>>;
 
 /// Properties of a node that the rules read.
 #[derive(Clone, Debug)]
@@ -77,12 +76,12 @@ impl<'a> Prepare<'a> {
     }
 
     /// Returns the parent of the node that is written, with the changes of this request.
-    #[inline]
+    #[inline(always)]
     fn parent(&self, path: &str) -> Result<NodeRecord<'a>, ErrorCode> {
         // The parent of a top-level node is the empty part before its slash.
         let path = if path.is_empty() { "/" } else { path };
-        match self.overlay.as_ref().and_then(|overlay| overlay.get(path)) {
-            Some(changed) => changed.clone(),
+        match self.changed(path) {
+            Some((_, changed)) => changed.clone(),
             None => self.tree.parent(path).map(NodeRecord::from),
         }
         .ok_or(ErrorCode::NO_NODE)
@@ -99,9 +98,9 @@ impl<'a> Prepare<'a> {
         })
     }
 
+    #[inline(always)]
     fn look_up(&self, path: &str) -> Result<(ByteString, NodeRecord<'a>), ErrorCode> {
-        let changed = self.overlay.as_ref().and_then(|overlay| overlay.get_key_value(path));
-        match changed {
+        match self.changed(path) {
             Some((path, changed)) => changed.clone().map(|record| (path.clone(), record)),
             None => self.tree.written(path).map(|(path, node)| (path.clone(), NodeRecord::from(node))),
         }
@@ -110,10 +109,16 @@ impl<'a> Prepare<'a> {
 
     /// Returns `true` if the node exists, at a lower cost than a record of it.
     fn exists(&self, path: &str) -> bool {
-        match self.overlay.as_ref().and_then(|overlay| overlay.get(path)) {
-            Some(changed) => changed.is_some(),
+        match self.changed(path) {
+            Some((_, changed)) => changed.is_some(),
             None => self.tree.get(path).is_some(),
         }
+    }
+
+    /// Returns the node as this request has changed it, if it has.
+    #[inline(always)]
+    fn changed(&self, path: &str) -> Option<(&ByteString, &Option<NodeRecord<'a>>)> {
+        self.overlay.as_ref()?.get(path)
     }
 
     /// Fails if quotas are enforced and leave no room.
@@ -136,13 +141,7 @@ impl<'a> Prepare<'a> {
         record: impl FnOnce() -> Option<NodeRecord<'a>>,
     ) {
         if let Some(overlay) = &mut self.overlay {
-            let path = part(whole);
-            match overlay.get_mut(path) {
-                Some(noted) => *noted = record(),
-                None => {
-                    overlay.insert(whole.slice_ref(path), record());
-                }
-            }
+            overlay.note(whole, part(whole), record());
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::core::{Core, size};
 
 impl Core {
     /// Handles all creates.
+    #[inline]
     pub(crate) fn create(&mut self, call: &Call, request: &CreateView<'_>) -> Answer {
         let prepared = self.prepare(call)?.create(request, None);
         let answer = self.write(call, prepared);
@@ -25,6 +26,7 @@ impl Core {
         answer
     }
 
+    #[inline]
     pub(crate) fn delete(&mut self, call: &Call, request: &VersionedPathView<'_>) -> Answer {
         let prepared = self.prepare(call)?.delete(request);
         let answer = self.write(call, prepared);
@@ -35,6 +37,7 @@ impl Core {
         answer
     }
 
+    #[inline]
     pub(crate) fn set_data(&mut self, call: &Call, request: &SetDataView<'_>) -> Answer {
         let prepared = self.prepare(call)?.set_data(request);
         let answer = self.write(call, prepared);

@@ -25,7 +25,7 @@ use crate::core::events::Observers;
 use crate::core::tree::before::Before;
 use crate::core::tree::digest::TreeDigest;
 use crate::core::tree::name_set::NameSet;
-use crate::core::tree::node::{NamedNode, Node};
+use crate::core::tree::node::{Family, NamedNode, Node};
 use crate::core::tree::nodes::Nodes;
 use crate::core::tree::quota::Quotas;
 use crate::core::tree::weight::{Weight, signed};
@@ -49,6 +49,8 @@ pub(crate) struct Tree {
     data_bytes: usize,
     digest: TreeDigest,
     pub(crate) quotas: Quotas,
+    /// Part of a deleted node that the next node with a child takes over: nodes and their children come and go.
+    spare: Option<Box<Family>>,
 }
 
 impl Tree {
@@ -64,6 +66,7 @@ impl Tree {
             data_bytes: 0,
             digest: TreeDigest::new(digests),
             quotas: Quotas::default(),
+            spare: None,
         };
         let reading = tree.share(&[Acl { perms: Perms::READ, ..Acl::open() }].into());
         let everything = tree.share(&[Acl::open()].into());
@@ -197,6 +200,7 @@ impl Tree {
         let CreateNode { path, data, acl, kind, parent_cversion } = new;
         let Some((parent_path, name)) = parent_and_name(&path) else { return (path, Stat::default()) };
         let Some(parent) = self.nodes.parent_mut(parent_path) else { return (path, Stat::default()) };
+        parent.family_or(&mut self.spare);
         // As in ZooKeeper the counter never decreases, even if it overflows.
         let (pzxid, created_children) = (parent.pzxid(), parent.created_children());
         if parent_cversion > created_children {
@@ -252,7 +256,7 @@ impl Tree {
         zxid: Zxid,
         observers: &mut Observers<'_>,
     ) -> Option<(&'a str, Weight)> {
-        let deleted = self.nodes.remove(path);
+        let mut deleted = self.nodes.remove(path);
         if let Some((path, node)) = &deleted {
             self.forget(path, node);
             observers.note(EventType::NODE_DELETED, path, path, &node.acl);
@@ -266,7 +270,7 @@ impl Tree {
         family.pzxid = pzxid.max(zxid);
         self.digest.add(parent_path, parent);
         // The rest is only for an existing node.
-        let (path, node) = &deleted?;
+        let (path, node) = deleted.as_mut()?;
         let weight = Weight::of_one(node.data_len());
         parent.family().below += -weight;
         let watched = &path[..parent_path.len()];
@@ -274,6 +278,9 @@ impl Tree {
         let data_len = node.data_len();
         self.quota_deleted(path, data_len, observers);
         observers.changed(path, 0, Before::Deleted { node, pzxid });
+        if let Some(family) = node.leave_family() {
+            self.spare = Some(family);
+        }
         Some((parent_path, weight))
     }
 

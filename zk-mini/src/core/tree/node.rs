@@ -109,6 +109,20 @@ impl Node {
         })
     }
 
+    /// Returns the part about the children, to be changed; that of a node which is gone, if there was none.
+    pub(crate) fn family_or(&mut self, spare: &mut Option<Box<Family>>) -> &mut Family {
+        if self.family.is_none() && let Some(mut family) = spare.take() {
+            (family.created_children, family.pzxid, family.below) = (0, self.czxid, Weight::default());
+            self.family = Some(family);
+        }
+        self.family()
+    }
+
+    /// Takes the part about the children of a node that is gone, if it has none, for the next node that needs one.
+    pub(crate) fn leave_family(&mut self) -> Option<Box<Family>> {
+        self.family.take_if(|family| family.children.is_empty())
+    }
+
     /// Sets the numbers that the children have changed.
     pub(crate) fn set_history_of_children(&mut self, created_children: i32, pzxid: Zxid) {
         if (created_children, pzxid) != (self.created_children(), self.pzxid()) {

@@ -64,15 +64,18 @@ impl Places {
     pub(crate) fn take(&mut self, place: u32) -> Option<NamedNode> {
         let (number, at) = split(place);
         let block = self.blocks.get_mut(number as usize)?;
-        let was_full = block.is_full();
-        let node = block.take(at)?;
         // The block that is filled next keeps its memory: nodes may come and go one by one.
         let next = self.roomy.last().copied();
+        if next == Some(number) {
+            return block.take(at);
+        }
+        let was_full = block.is_full();
+        let node = block.take(at)?;
         let other = if was_full {
             self.roomy.push(number);
             next
         } else {
-            Some(number).filter(|number| next != Some(*number))
+            Some(number)
         };
         if let Some(other) = other {
             self.blocks[other as usize].give_back();
@@ -100,9 +103,12 @@ impl Block {
     }
 
     fn take(&mut self, at: u8) -> Option<NamedNode> {
-        let node = self.nodes.get_mut(usize::from(at))?.take()?;
-        self.free.push(at);
-        Some(node)
+        let node = self.nodes.get_mut(usize::from(at))?;
+        if node.is_some() {
+            self.free.push(at);
+        }
+        // Last, so that the node is moved only once.
+        node.take()
     }
 
     /// Frees the memory of an empty block.
