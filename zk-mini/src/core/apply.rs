@@ -46,13 +46,13 @@ pub(crate) fn apply(
     tree: &mut Tree,
     sessions: &mut Sessions,
     Stamp { zxid, time, session, applied }: Stamp,
-    change: Change,
+    mut change: Change,
     observers: &mut Observers<'_>,
     results: &mut Vec<Applied>,
     emptied: &mut Vec<Change>,
 ) {
-    match change {
-        Change::CreateSession { timeout } => sessions.create(session, timeout, applied),
+    match &mut change {
+        Change::CreateSession { timeout } => sessions.create(session, *timeout, applied),
         Change::CloseSession { ephemerals } => {
             let listed = ephemerals.as_deref().unwrap_or_default();
             listed.iter().for_each(|path| observers.wrote(path, 0));
@@ -62,11 +62,11 @@ pub(crate) fn apply(
             tree.delete_ephemerals(session, zxid, observers);
             sessions.remove(session);
         }
-        Change::Multi(mut changes) => {
+        Change::Multi(changes) => {
             results.reserve(changes.len());
             changes.drain(..).for_each(|change| apply_to_node(tree, zxid, time, change, observers, results));
             if changes.capacity() <= KEPT {
-                *emptied = changes;
+                *emptied = std::mem::take(changes);
             }
         }
         // Not bound to a name: that would move it once more.

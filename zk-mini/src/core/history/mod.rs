@@ -150,6 +150,7 @@ impl Recorder {
     }
 
     /// Records a request and its outcome.
+    #[inline]
     pub(crate) fn request(&mut self, call: &Call, zxid: Zxid, body: Fields<'_>, answer: &Answer) {
         if matches!(answer, Ok(Reply::Header | Reply::Body(_))) && self.is_recorded(call, zxid, body) {
             return;
@@ -160,6 +161,7 @@ impl Recorder {
     }
 
     /// Records a request that is no change, or has more than one.
+    #[inline(never)]
     fn request_alone(&mut self, call: &Call, zxid: Zxid, body: Fields<'_>, answer: &Answer) {
         let code = match answer {
             Ok(Reply::ErrorAndBody(code, _) | Reply::LastErrorAndBody(code, _))

@@ -266,7 +266,7 @@ pub(super) fn whole(upper: i32, lower: i32) -> i64 {
     i64::from(upper) << 32 | i64::from(lower.cast_unsigned())
 }
 
-/// Returns the halves of a [whole](whole).
+/// Returns the two numbers that one is made of.
 fn halves(whole: i64) -> (i32, i32) {
     ((whole >> 32) as i32, whole as i32)
 }

@@ -6,11 +6,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use foldhash::HashMap;
-use zk_wire::{
-    Acl, AclListView, CreateMode, CreateView, ErrorCode, Millis, OpCode, Perms, Version, path,
-};
+use zk_wire::{Acl, AclListView, CreateMode, CreateView, ErrorCode, Millis, OpCode, Perms, Version, path};
 
-use super::{NodeRecord, Prepare, new_path, Prepared, has_nul, parent_of};
+use super::{NodeRecord, Prepare, Prepared, has_nul, new_path, parent_of};
 use crate::core::access::shared_acl::SharedAcl;
 use crate::core::tree::parent_name;
 use crate::core::tree::quota::is_quota_of_root;

@@ -148,8 +148,7 @@ impl<'a> Prepare<'a> {
 
 /// Returns the part of a path before its last slash.
 fn parent_of(path: &str) -> Option<&str> {
-    let slash = path.bytes().rposition(|byte| byte == b'/')?;
-    Some(&path[..slash])
+    Some(&path[..path::last_slash(path)?])
 }
 
 /// Returns `true` if a path has a NUL. Such a path is refused before anything is looked up.

@@ -2,8 +2,8 @@
 
 use zk_wire::{CreateView, DecodeError, ErrorCode, MultiOpView, OpCode};
 
-use super::Prepare;
 use super::create::SentLists;
+use super::{Prepare, Prepared};
 use crate::core::size::MultiSize;
 use crate::core::txn::Change;
 
@@ -48,15 +48,17 @@ impl Prepare<'_> {
         let (mut size, mut lists) = (MultiSize::new(), SentLists::default());
         let mut failed = false;
         for item in items {
-            let change = if failed {
-                Change::Error(ErrorCode::RUNTIME_INCONSISTENCY)
-            } else {
-                self.multi_op(item, &mut lists)?
+            let prepared =
+                if failed { Err(ErrorCode::RUNTIME_INCONSISTENCY) } else { self.multi_op(item, &mut lists) };
+            failed |= prepared.is_err();
+            let change = match prepared {
+                Err(ErrorCode::MARSHALLING_ERROR) => return Err(Unreadable::TakesZxid),
+                Err(code) => Change::Error(code),
+                Ok(change) => change,
             };
             if !size.add(&change, self.config) {
                 return Err(Unreadable::TakesZxid);
             }
-            failed |= matches!(change, Change::Error(_));
             changes.push(change);
         }
         if failed {
@@ -71,24 +73,17 @@ impl Prepare<'_> {
         Ok(changes)
     }
 
-    /// Decides on one operation. A null where it is not allowed refuses the whole request, and so does a read.
-    fn multi_op<'i>(
-        &mut self,
-        item: &'i MultiOpView<'i>,
-        lists: &mut SentLists<'i>,
-    ) -> Result<Change, Unreadable> {
-        let prepared = match item {
-            MultiOpView::Create(request) if lacks_ttl(request) => return Err(Unreadable::TakesZxid),
+    /// Decides on one operation. A null where it is not allowed refuses the whole request, and so does a read: with the code of
+    /// a request that cannot be read.
+    #[inline]
+    fn multi_op<'i>(&mut self, item: &'i MultiOpView<'i>, lists: &mut SentLists<'i>) -> Prepared {
+        match item {
+            MultiOpView::Create(request) if lacks_ttl(request) => Err(ErrorCode::MARSHALLING_ERROR),
             MultiOpView::Create(request) => self.create(request, Some(lists)),
             MultiOpView::Delete(request) => self.delete(request),
             MultiOpView::SetData(request) => self.set_data(request),
             MultiOpView::Check(request) => self.check(request),
-            MultiOpView::Read { .. } => return Err(Unreadable::TakesZxid),
-        };
-        match prepared {
-            Ok(change) => Ok(change),
-            Err(ErrorCode::MARSHALLING_ERROR) => Err(Unreadable::TakesZxid),
-            Err(code) => Ok(Change::Error(code)),
+            MultiOpView::Read { .. } => Err(ErrorCode::MARSHALLING_ERROR),
         }
     }
 }

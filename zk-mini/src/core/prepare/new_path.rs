@@ -13,12 +13,12 @@ const SHORT: usize = 23;
 const MEDIUM: usize = 55;
 
 /// Path beside its count of owners. Others get a count when they get a second owner: in memory of its own.
-struct Place<const N: usize> {
+struct PathPlace<const N: usize> {
     bytes: [u8; N],
     len: u8,
 }
 
-impl<const N: usize> Place<N> {
+impl<const N: usize> PathPlace<N> {
     /// Returns a path of two parts, which fit.
     fn with(front: &[u8], back: &[u8]) -> Bytes {
         let mut bytes = [0; N];
@@ -30,7 +30,7 @@ impl<const N: usize> Place<N> {
     }
 }
 
-impl<const N: usize> AsRef<[u8]> for Place<N> {
+impl<const N: usize> AsRef<[u8]> for PathPlace<N> {
     fn as_ref(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
@@ -39,10 +39,11 @@ impl<const N: usize> AsRef<[u8]> for Place<N> {
 /// Returns a copy of a path with ASCII behind it.
 pub(super) fn owned(path: &str, behind: &[u8]) -> ByteString {
     let bytes = match path.len() + behind.len() {
-        ..=SHORT => Place::<SHORT>::with(path.as_bytes(), behind),
-        ..=MEDIUM => Place::<MEDIUM>::with(path.as_bytes(), behind),
+        len if len <= SHORT => PathPlace::<SHORT>::with(path.as_bytes(), behind),
+        len if len <= MEDIUM => PathPlace::<MEDIUM>::with(path.as_bytes(), behind),
         _ => [path.as_bytes(), behind].concat().into(),
     };
+    // Text with ASCII behind it is text, so this cannot fail.
     ByteString::try_from(bytes).unwrap_or_default()
 }
 

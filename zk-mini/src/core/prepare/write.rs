@@ -12,12 +12,11 @@ impl Prepare<'_> {
     pub(crate) fn delete(&mut self, request: &VersionedPathView<'_>) -> Prepared {
         let path = request.path.as_deref().ok_or(ErrorCode::MARSHALLING_ERROR)?;
         // A path with a NUL names no node, so only a failure needs a look at its bytes.
-        self.delete_at(path, request.version).map_err(|code| match has_nul(path) {
-            true => ErrorCode::BAD_ARGUMENTS,
-            false => code,
-        })
+        self.delete_at(path, request.version)
+            .map_err(|code| if has_nul(path) { ErrorCode::BAD_ARGUMENTS } else { code })
     }
 
+    /// Decides on the delete of the node at a path.
     #[inline]
     fn delete_at(&mut self, path: &str, version: Expected) -> Prepared {
         let parent_path = deletable(path)?;

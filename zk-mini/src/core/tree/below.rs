@@ -25,7 +25,15 @@ impl Tree {
     }
 
     /// Adds to the sums of all ancestors of a path, except the root.
+    #[inline]
     pub(crate) fn weigh_above(&mut self, path: &str, weight: Weight) {
+        // The parent of a top-level node has none: a common case.
+        if path != "/" {
+            self.weigh_ancestors(path, weight);
+        }
+    }
+
+    fn weigh_ancestors(&mut self, path: &str, weight: Weight) {
         let mut below = path;
         while let Some((above, _)) = path::split(below).filter(|(above, _)| *above != "/") {
             self.weigh(above, weight);

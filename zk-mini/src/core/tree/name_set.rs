@@ -116,6 +116,12 @@ impl NameSet {
 
     /// Removes a name. Returns `false` if it is not in the set.
     pub(crate) fn remove(&mut self, name: &str) -> bool {
+        if self.len == 1 && self.first.last() == Some(name) {
+            // Sets of one name come and go: a lock has one holder, and a session one lock.
+            self.remove_chunk(0);
+            (self.len, self.bytes) = (0, 0);
+            return true;
+        }
         let (chunk, Ok(at)) = self.position(name) else { return false };
         let Some(names) = self.chunk_mut(chunk) else { return false };
         names.remove(at);

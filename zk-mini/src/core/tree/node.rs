@@ -111,7 +111,9 @@ impl Node {
 
     /// Returns the part about the children, to be changed; that of a node which is gone, if there was none.
     pub(crate) fn family_or(&mut self, spare: &mut Option<Box<Family>>) -> &mut Family {
-        if self.family.is_none() && let Some(mut family) = spare.take() {
+        if self.family.is_none()
+            && let Some(mut family) = spare.take()
+        {
             (family.created_children, family.pzxid, family.below) = (0, self.czxid, Weight::default());
             self.family = Some(family);
         }
@@ -197,7 +199,30 @@ fn saturate(count: usize) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    use super::NamedNode;
+    use zk_wire::Acl;
+
+    use super::*;
+
+    #[test]
+    fn what_a_node_takes_over_from_a_deleted_one_is_as_new() {
+        let node = |zxid| {
+            let acl = SharedAcl::new(&[Acl::open()].into());
+            Node::new(None, acl, NodeKind::Persistent, Zxid(zxid), UnixMillis(0))
+        };
+        let (mut deleted, mut new, mut spare) = (node(1), node(7), None);
+        assert!(deleted.leave_family().is_none());
+        deleted.set_history_of_children(3, Zxid(5));
+        deleted.family().children.insert("child");
+        deleted.family().below = Weight::of_one(10);
+        assert!(deleted.leave_family().is_none(), "it has a child");
+        deleted.family().children.remove("child");
+        spare = deleted.leave_family().or(spare);
+        assert!(spare.is_some());
+        let before = new.stat();
+        new.family_or(&mut spare);
+        assert!(spare.is_none());
+        assert_eq!((new.stat(), new.below(), new.created_children()), (before, Weight::default(), 0));
+    }
 
     #[test]
     fn a_node_without_children_is_small() {
