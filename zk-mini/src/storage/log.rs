@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use simd_adler32::adler32;
 use zk_wire::{Decode, DecodeError, Encode, FileHeader, TooLong, Zxid, length};
 
 use super::disk::{Disk, DiskFile};
@@ -140,7 +141,7 @@ pub(super) fn put(transaction: &Txn, durable: u64, out: &mut BytesMut) -> Result
     out.put_bytes(0, BEFORE);
     txn::encode(transaction, out);
     out.put_u64(durable);
-    let sum = adler2::adler32_slice(&out[start + BEFORE..]);
+    let sum = adler32(&&out[start + BEFORE..]);
     let len = length(out.len() - start - BEFORE).inspect_err(|_| out.truncate(start))?;
     let mut before = &mut out[start..start + BEFORE];
     before.put_i64(sum.into());
@@ -283,7 +284,7 @@ fn next_record(input: &mut Bytes) -> NextRecord {
     }
     let record = input.split_to(len);
     let mark = input.get_u8();
-    if sum != i64::from(adler2::adler32_slice(&record)) {
+    if sum != i64::from(adler32(&&*record)) {
         return NextRecord::Bad("the checksum of a record does not fit");
     }
     if mark != MARK {

@@ -28,6 +28,7 @@
 //! If a log is deleted or moved away under a server, the next write notices it before it is acknowledged: no client
 //! is answered until the log is back. Other missing files are noticed by the next start.
 
+mod ahead;
 mod compressed;
 mod disk;
 mod error;

@@ -8,6 +8,7 @@ use std::thread;
 
 use zk_wire::Zxid;
 
+use super::ahead::read_ahead;
 use super::disk::{Disk, SimulatedDisk, SystemDisk};
 use super::error::{Loss, StorageError};
 use super::files::Files;
@@ -177,7 +178,10 @@ fn newest_snapshot(files: &Files, config: Config, now: Now) -> Result<Newest, St
     let mut damaged = Vec::new();
     for (zxid, file) in files.snapshots()?.into_iter().rev() {
         let mut restoration = Restoration::new(config.clone());
-        match snapshot::read(&*files.disk, &file, zxid, |node| restoration.add(node)) {
+        let read = |each: &mut dyn FnMut(_)| snapshot::read(&*files.disk, &file, zxid, each);
+        let read = read_ahead(read, |node| restoration.add(node))
+            .map_err(|source| StorageError::io("start a thread to read", &file, source))?;
+        match read {
             Ok(Snapshot { image, told, shown }) => {
                 let core = restoration.end(now, image);
                 return Ok(Newest { core, file: Some(file), told, shown, damaged });

@@ -1,14 +1,14 @@
 //! Snapshots: sessions, the table of ACLs, nodes, and a checksum over all of them, the seal.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use adler2::Adler32;
 use bytes::{Buf, Bytes, BytesMut};
+use foldhash::{HashMap, HashMapExt};
+use simd_adler32::{Adler32, adler32};
 use zk_wire::{
-    Acl, ByteString, Decode, DecodeError, Encode, FileHeader, Millis, SessionId, StatPersisted, TreeDigest,
+    Acl, ByteString, Decode, DecodeError, Encode, Fields, FileHeader, Millis, SessionId, StatPersisted, TreeDigest,
     Version, Zxid, ZxidDigest, length,
 };
 
@@ -157,9 +157,9 @@ impl<'a> Sum<'a> {
     /// Returns the checksum up to an offset, as it stands in a seal. The offset is not before that of the last call.
     fn up_to(&mut self, end: usize) -> i64 {
         let (bytes, rest) = self.rest.split_at(end - (self.len - self.rest.len()));
-        self.sum.write_slice(bytes);
+        self.sum.write(bytes);
         self.rest = rest;
-        self.sum.checksum().into()
+        self.sum.finish().into()
     }
 }
 
@@ -213,7 +213,7 @@ fn behind(mut sum: Sum<'_>, mut input: Bytes) -> Result<Behind, String> {
 pub(super) fn is_whole(disk: &dyn Disk, file: &Path) -> bool {
     let content = disk.read(file).and_then(|raw| decompress(raw, file)).unwrap_or_default();
     let sealed = content.strip_suffix(END).and_then(<[u8]>::split_last_chunk::<8>);
-    sealed.is_some_and(|(sealed, seal)| i64::from_be_bytes(*seal) == i64::from(adler2::adler32_slice(sealed)))
+    sealed.is_some_and(|(sealed, seal)| i64::from_be_bytes(*seal) == i64::from(adler32(&sealed)))
 }
 
 /// Reads everything before the first seal. The nodes go to `each`.
@@ -228,17 +228,18 @@ fn parse(input: &mut Bytes, last_zxid: Zxid, mut each: impl FnMut(ImageNode)) ->
         let timeout = i32::decode(input, "session timeout")?;
         image.sessions.push((id, Millis(u64::try_from(timeout).unwrap_or(0))));
     }
-    let mut lists = HashMap::from([(OPEN, Arc::from([Acl::open()]))]);
+    let mut lists = HashMap::from_iter([(OPEN, Arc::from([Acl::open()]))]);
     for _ in 0..i32::decode(input, "lists")? {
         let number = i64::decode(input, "list number")?;
         lists.insert(number, Vec::<Acl>::decode(input, "list")?.iter().map(copied).collect());
     }
     loop {
-        let path = ByteString::decode(input, "path")?;
+        let path = copy(input, "path", |bytes| String::from_utf8_lossy(bytes).into_owned())?;
+        let path = path.ok_or(DecodeError::Null { what: "path" })?;
         if path == "/" {
             return Ok(image);
         }
-        each(decode_node(&path, &lists, input)?);
+        each(decode_node(path, &lists, input)?);
     }
 }
 
@@ -261,18 +262,18 @@ fn encode_node(node: &ImageNode, list: i64, out: &mut BytesMut) {
     .encode(out);
 }
 
-/// Decodes a node. Path and data are copied, so that no node keeps the whole file alive.
+/// Decodes what stands behind the path of a node.
 fn decode_node(
-    path: &ByteString,
+    path: String,
     lists: &HashMap<i64, Arc<[Acl]>>,
     input: &mut Bytes,
 ) -> Result<ImageNode, DecodeError> {
-    let data: Option<Bytes> = Decode::decode(input, "data")?;
+    let data = copy(input, "data", Bytes::copy_from_slice)?;
     let list = i64::decode(input, "list of a node")?;
     let stat = StatPersisted::decode(input, "stat")?;
     Ok(ImageNode {
-        path: if path.is_empty() { ByteString::from_static("/") } else { ByteString::from(&**path) },
-        data: data.as_deref().map(Bytes::copy_from_slice),
+        path: if path.is_empty() { ByteString::from_static("/") } else { path.into() },
+        data,
         // A list that is younger than the table: it is in the transaction that follows.
         acl: lists.get(&list).map_or_else(|| Arc::from([]), Arc::clone),
         kind: NodeKind::of_owner(stat.ephemeral_owner),
@@ -285,6 +286,19 @@ fn decode_node(
         aversion: stat.aversion,
         created_children: stat.cversion.0,
     })
+}
+
+/// Takes a buffer as a copy, so that no node keeps the whole file alive; `None` for null.
+fn copy<T>(
+    input: &mut Bytes,
+    what: &'static str,
+    copied: impl FnOnce(&[u8]) -> T,
+) -> Result<Option<T>, DecodeError> {
+    let mut fields = Fields::new(input);
+    let value = fields.buffer(what)?.map(copied);
+    let read = input.len() - fields.rest().len();
+    input.advance(read);
+    Ok(value)
 }
 
 /// Copies an entry, so that it does not keep the whole file alive.
@@ -383,13 +397,13 @@ impl<S: Sink> Sealed<S> {
     /// Writes the checksum of everything before it.
     fn seal(&mut self) -> io::Result<()> {
         self.flush()?;
-        i64::from(self.sum.checksum()).encode(&mut self.buffer);
+        i64::from(self.sum.finish()).encode(&mut self.buffer);
         "/".encode(&mut self.buffer);
         self.flush()
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.sum.write_slice(&self.buffer);
+        self.sum.write(&self.buffer);
         self.file.write(self.written, &self.buffer)?;
         self.written += self.buffer.len() as u64;
         self.buffer.clear();

@@ -8,8 +8,8 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use adler2::Adler32;
 use bytes::Buf;
+use simd_adler32::{Adler32, adler32};
 
 /// Length of the checksum and the length before a record. A mark stands behind it.
 pub(super) const BEFORE: usize = 12;
@@ -63,9 +63,9 @@ pub(super) fn whole_records(content: &[u8], at: usize) -> Vec<Range<usize>> {
     let (mut sum, mut summed) = (Adler32::new(), at);
     for offset in at + 1 + BEFORE..end_of(content) {
         let mut sum_here = || {
-            sum.write_slice(&content[summed..offset]);
+            sum.write(&content[summed..offset]);
             summed = offset;
-            sum.checksum()
+            sum.finish()
         };
         while let Some(&(end, start, before, checksum)) = awaited.first()
             && end == offset
@@ -136,7 +136,7 @@ fn is_whole_but_for_its_length(content: &[u8], at: usize, sum: u32, len: usize) 
     let all = end_of(content).checked_sub(at + BEFORE + 1);
     flipped.chain(all).filter(|other| *other != len).any(|len| {
         let start = at + BEFORE;
-        content.get(start + len) == Some(&MARK) && adler2::adler32_slice(&content[start..start + len]) == sum
+        content.get(start + len) == Some(&MARK) && adler32(&&content[start..start + len]) == sum
     })
 }
 
@@ -149,7 +149,7 @@ fn has_one_bit_flipped(content: &[u8], at: usize, record_end: usize, sum: u32) -
     let Some((mark, record)) = content.get(start..record_end).and_then(<[u8]>::split_last) else {
         return false;
     };
-    let is = adler2::adler32_slice(record);
+    let is = adler32(&record);
     if is == sum || *mark != MARK {
         return is == sum && *mark != 0;
     }
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     fn record(body: &[u8]) -> Vec<u8> {
-        let sum = i64::from(adler2::adler32_slice(body)).to_be_bytes();
+        let sum = i64::from(adler32(&body)).to_be_bytes();
         [&sum[..], &i32::try_from(body.len()).unwrap().to_be_bytes(), body, &[MARK]].concat()
     }
 
@@ -230,7 +230,7 @@ mod tests {
         let at = SECTOR - 5;
         let bodies = (40..80_usize).flat_map(|len| (0..=255_u8).map(move |byte| vec![byte; len]));
         let mut tried = 0;
-        for body in bodies.filter(|body| (adler2::adler32_slice(body) >> 24).count_ones() == 1) {
+        for body in bodies.filter(|body| (adler32(&&body[..]) >> 24).count_ones() == 1) {
             let mut content = [vec![1; at], record(&body)].concat();
             content[at + 4] = 0;
             assert!(is_torn(&content, at, &[], |_| None), "{body:?}");
@@ -267,7 +267,7 @@ mod tests {
         fn sums_can_be_subtracted(before in ".*", between in "\\PC*", ones in 0..70_000_usize) {
             let between = [between.as_bytes(), &vec![255; ones]].concat();
             let with = [before.as_bytes(), &between].concat();
-            let [before, sum, with] = [before.as_bytes(), &between, &with].map(adler2::adler32_slice);
+            let [before, sum, with] = [before.as_bytes(), &between, &with].map(|bytes| adler32(&bytes));
             prop_assert_eq!(sum_between(before, with, between.len()), sum);
         }
 

@@ -56,7 +56,7 @@ fn change_snapshot(file: &Path, change: impl FnOnce(&mut Vec<u8>)) {
 }
 
 fn seal(content: &mut Vec<u8>) {
-    let seal = i64::from(adler2::adler32_slice(content));
+    let seal = i64::from(simd_adler32::adler32(&&content[..]));
     content.extend(seal.to_be_bytes());
     content.extend(END);
 }

@@ -108,9 +108,14 @@ pub(crate) fn item_count(len: i32) -> Option<usize> {
 
 /// Takes a buffer as a slice, without a copy; `None` for null, which is -1.
 fn take_buffer(input: &mut Bytes, what: &'static str) -> Result<Option<Bytes>, DecodeError> {
-    let Some(needed) = buffer_len(i32::decode(input, what)?, what)? else { return Ok(None) };
-    need(input.len(), needed, what)?;
-    Ok(Some(input.split_to(needed)))
+    Ok(take_len(input, what)?.map(|len| input.split_to(len)))
+}
+
+/// Takes the length of a buffer that is there as a whole; `None` for null, which is -1.
+fn take_len(input: &mut Bytes, what: &'static str) -> Result<Option<usize>, DecodeError> {
+    let Some(len) = buffer_len(i32::decode(input, what)?, what)? else { return Ok(None) };
+    need(input.len(), len, what)?;
+    Ok(Some(len))
 }
 
 /// Appends the length of a buffer, or the number of a vector's items.
@@ -234,12 +239,12 @@ impl Encode for Option<ByteString> {
 /// Reads invalid UTF-8 as U+FFFD, as Java's `new String(bytes, UTF_8)` does.
 impl Decode for Option<ByteString> {
     fn decode(input: &mut Bytes, what: &'static str) -> Result<Self, DecodeError> {
-        let Some(bytes) = take_buffer(input, what)? else { return Ok(None) };
+        let Some(len) = take_len(input, what)? else { return Ok(None) };
         // Valid UTF-8, the common case, is not copied.
-        Ok(Some(match ByteString::try_from(bytes.clone()) {
-            Ok(text) => text,
-            Err(_) => String::from_utf8_lossy(&bytes).into_owned().into(),
-        }))
+        let text = ByteString::try_from(input.slice(..len))
+            .unwrap_or_else(|_| String::from_utf8_lossy(&input[..len]).into_owned().into());
+        input.advance(len);
+        Ok(Some(text))
     }
 }
 

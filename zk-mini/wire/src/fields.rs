@@ -27,6 +27,12 @@ impl<'a> Fields<'a> {
         Self { left: record }
     }
 
+    /// Returns what has not been read.
+    #[must_use]
+    pub fn rest(&self) -> &'a [u8] {
+        self.left
+    }
+
     fn take(&mut self, count: usize, what: &'static str) -> Result<&'a [u8], DecodeError> {
         let left = self.left.len();
         let (taken, rest) =
