@@ -8,8 +8,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use foldhash::{HashMap, HashMapExt};
 use simd_adler32::{Adler32, adler32};
 use zk_wire::{
-    Acl, ByteString, Decode, DecodeError, Encode, Fields, FileHeader, Millis, SessionId, StatPersisted, TreeDigest,
-    Version, Zxid, ZxidDigest, length,
+    Acl, ByteString, Decode, DecodeError, Encode, Fields, FileHeader, Millis, SessionId, StatPersisted,
+    TreeDigest, Version, Zxid, ZxidDigest, length,
 };
 
 use super::compressed::decompress;
