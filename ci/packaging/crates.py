@@ -15,7 +15,7 @@ from .complaint import Complaint
 
 NEEDED = {"Cargo.toml", "README.md", "LICENSE-APACHE", "LICENSE-MIT"}
 ALLOWED = {"src", "examples", "Cargo.toml.orig", "Cargo.lock", ".cargo_vcs_info.json", "PROTOCOL.md", "API.md", "dashboard.json"} | NEEDED
-MAX_BYTES = 384 << 10
+MAX_BYTES = 416 << 10
 METADATA = ("description", "keywords", "categories", "license", "readme", "rust_version")
 
 
