@@ -32,9 +32,10 @@ pub(crate) fn builder(zk: &ZkMini) -> Builder {
     Client::builder().via(via).session_timeout(TIMEOUT).seed(7)
 }
 
-/// Waits with a bound for a future that should end by itself.
+/// Waits with a bound for a future that should end by itself, also one that plays a bad day: that may take many timeouts, of
+/// virtual time.
 pub(crate) async fn soon<F: Future>(future: F) -> F::Output {
-    tokio::time::timeout(10 * TIMEOUT, future).await.expect("done long ago")
+    tokio::time::timeout(100 * TIMEOUT, future).await.expect("done long ago")
 }
 
 /// Waits with a bound for a state of the server.
