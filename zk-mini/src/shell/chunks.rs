@@ -57,15 +57,20 @@ impl Chunks {
         self.len == 0
     }
 
-    /// Removes everything, and keeps a little capacity.
-    pub(crate) fn clear(&mut self) {
-        self.first.clear();
+    /// Returns the size of the buffer for short frames.
+    #[cfg(test)]
+    pub(crate) fn capacity(&self) -> usize {
+        self.last.capacity()
+    }
+
+    /// Makes room when everything has been taken, and keeps a little capacity.
+    fn reset(&mut self) {
         if self.last.capacity() > KEPT_CAPACITY {
             self.expected = self.last.len();
             self.last = BytesMut::new();
         }
         self.last.clear();
-        (self.taken, self.len) = (0, 0);
+        self.taken = 0;
     }
 }
 
@@ -86,6 +91,10 @@ impl Buf for Chunks {
 
     fn advance(&mut self, mut count: usize) {
         self.len -= count;
+        if self.len == 0 {
+            self.first.clear();
+            return self.reset();
+        }
         while let Some(first) = self.first.front_mut() {
             if count < first.len() {
                 return first.advance(count);
@@ -130,11 +139,11 @@ mod tests {
         let mut chunks = Chunks::default();
         let frames = 1 + KEPT_CAPACITY / frame.len();
         (0..frames).for_each(|_| chunks.push(&frame));
-        chunks.clear();
+        chunks.advance(chunks.len());
         assert_eq!(chunks.last.capacity(), 0);
         chunks.push(&frame);
         assert!(chunks.last.capacity() >= frames * frame.len());
-        chunks.clear();
+        chunks.advance(chunks.len());
         chunks.push(&frame);
         assert!(chunks.last.capacity() <= KEPT_CAPACITY, "it was short");
     }

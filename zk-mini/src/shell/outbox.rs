@@ -140,15 +140,11 @@ impl Outbox {
         turn.wakers.add(queue.task.take());
     }
 
-    /// Exchanges `written`, whose content has been written, for the queued bytes. Hands out and returns the same as
+    /// Exchanges `written`, which is empty since all of it has been written, for the queued bytes. Hands out and returns the same as
     /// [`before_reading`](Self::before_reading).
     pub(crate) fn take(&self, written: &mut Chunks, waiters: &mut Vec<InputWaiter>) -> (usize, Close) {
-        let is_idle = written.is_empty();
-        if !is_idle {
-            written.clear();
-        }
         let mut queue = self.lock();
-        if !is_idle || !queue.bytes.is_empty() {
+        if !queue.bytes.is_empty() {
             std::mem::swap(&mut queue.bytes, written);
         }
         queue.in_flight = written.len();
@@ -254,8 +250,21 @@ mod tests {
         let mut taken = Chunks::default();
         outbox.take(&mut taken, &mut Vec::new());
         assert_eq!((taken.chunk(), outbox.status()), (&b"onetwo"[..], (6, Close::No)));
+        taken.advance(6);
         outbox.take(&mut taken, &mut Vec::new());
         assert_eq!((taken.chunk(), outbox.status()), (&b""[..], (0, Close::No)));
+    }
+
+    #[test]
+    fn written_bytes_take_no_memory() {
+        let (outbox, mut taken) = (Outbox::default(), Chunks::default());
+        for _ in 0..10_000 {
+            assert!(push(&outbox, 10, "a reply"));
+            outbox.take(&mut taken, &mut Vec::new());
+            taken.advance(taken.len());
+            outbox.take(&mut taken, &mut Vec::new());
+        }
+        assert!(outbox.lock().bytes.capacity() + taken.capacity() < 1_000);
     }
 
     #[test]
@@ -315,6 +324,7 @@ mod tests {
         let mut taken = Chunks::default();
         outbox.take(&mut taken, &mut Vec::new());
         assert_eq!(barrier.try_recv(), Err(oneshot::error::TryRecvError::Empty), "taken, but not written");
+        taken.advance(taken.len());
         outbox.take(&mut taken, &mut Vec::new());
         assert_eq!(barrier.try_recv(), Err(oneshot::error::TryRecvError::Closed));
     }
