@@ -24,6 +24,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.request
 
 from ports import reserved
@@ -38,6 +39,13 @@ WITHOUT_PROXY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 # Maximum wait of the first server for the others, in seconds: those that come later join an epoch that has begun.
 ELECTION = 2
+
+# Maximum wait for clients to notice the end of a server, in seconds: about what Apache ZooKeeper takes to come back. zk-mini is back
+# within milliseconds, and a client that has not noticed yet would send its next request into the old connection.
+NOTICE = 1
+
+# State of a socket whose other end is closed, and that is not closed itself, in proc(5)'s tables.
+CLOSE_WAIT = "08"
 
 # Maximum length of the message of a process, in bytes.
 LONGEST = 1 << 16
@@ -99,6 +107,24 @@ class Config:
         return tuple(ports) if any(ports) else object()
 
 
+def is_noticed(port):
+    """Returns whether no client of a server that has ended at this port has its connection still open."""
+    for table in "tcp", "tcp6":
+        for line in pathlib.Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]:
+            _, _, remote, state, *_ = line.split()
+            if state == CLOSE_WAIT and int(remote.rpartition(":")[2], 16) == port:
+                return False
+    return True
+
+
+async def noticed(addresses):
+    """Waits until the clients of servers that have ended have noticed it, at most for `NOTICE`."""
+    ports = [int(address.rpartition(":")[2]) for address in addresses]
+    end = time.monotonic() + NOTICE
+    while not all(is_noticed(port) for port in ports) and time.monotonic() < end:
+        await asyncio.sleep(0.001)
+
+
 class Ensemble:
     """The servers of one ensemble, in one zk-mini."""
 
@@ -157,6 +183,7 @@ class Ensemble:
             elif config.number in self.running:
                 self.running.discard(config.number)
                 await self.order(config.number, "stop")
+                await noticed([self.addresses[config.number - 1]])
             self.changes.notify_all()
 
     async def launch(self, config):
@@ -189,6 +216,7 @@ class Ensemble:
         if self.process:
             self.process.stdin.close()
             await self.process.wait()
+            await noticed(self.addresses)
             self.process = None
             self.running = set()
 
