@@ -74,6 +74,9 @@ async fn main() -> anyhow::Result<()> {
                 report.add(&format!("find {count} instances"), "ms", row.name(), millis);
             }
         }
+    }
+    // Afterwards: thousands of clients are a while busy with the end of their server.
+    for _ in 0..cli.rounds {
         for &count in &cli.subscribers {
             for row in cli.rows().filter(|row| *row != Row::Kazoo || count <= cli.most_of_kazoo) {
                 changes(&cli, row, count, &mut report).await?;
