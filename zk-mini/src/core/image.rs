@@ -92,7 +92,10 @@ impl Core {
     #[must_use]
     pub fn restore(config: Config, now: Now, mut image: Image) -> Self {
         let mut restoration = Restoration::new(config);
-        std::mem::take(&mut image.nodes).into_iter().for_each(|node| restoration.add(node));
+        for node in std::mem::take(&mut image.nodes) {
+            // The paths of an image are parts of one text, which would stay as long as any node.
+            restoration.add(ImageNode { path: ByteString::from(&*node.path), ..node });
+        }
         let mut core = restoration.end(now, image);
         core.tree.weigh_all();
         core

@@ -32,8 +32,7 @@ impl Encode for Names<'_> {
     fn encode(&self, out: &mut BytesMut) {
         match self {
             Self::Each(names) => {
-                // Siblings usually have names of the same length.
-                out.reserve(4 + names.len() * (4 + names.last().map_or(0, str::len)));
+                out.reserve(4 + 4 * names.len() + names.bytes());
                 put_len(names.len(), out);
                 for name in names.iter() {
                     name.encode(out);
@@ -72,5 +71,21 @@ impl Listing {
             written.freeze()
         });
         Names::Written { names, count }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_long_name_does_not_make_room_for_all() {
+        let mut names = NameSet::new();
+        (0..1_000).for_each(|number| assert!(names.insert(&format!("{number:04}"))));
+        assert!(names.insert(&"z".repeat(100_000)));
+        let mut out = BytesMut::new();
+        Names::Each(&names).encode(&mut out);
+        assert_eq!(out.len(), 4 + 1_000 * 8 + 4 + 100_000);
+        assert!(out.capacity() < 2 * out.len(), "{} bytes", out.capacity());
     }
 }

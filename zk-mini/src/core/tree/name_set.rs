@@ -8,6 +8,9 @@ const CHUNK: usize = 128;
 /// Bytes in a chunk after which a further name begins another one, so that insertions move few bytes.
 const CHUNK_BYTES: usize = 8 << 10;
 
+/// Number of bytes of text that a chunk keeps, however few are used.
+const KEPT: usize = 1 << 10;
+
 /// Maximum number of bytes, and of names, for which an empty set keeps memory.
 const SMALL: usize = 64;
 
@@ -52,10 +55,6 @@ impl NameSet {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
-    }
-
-    pub(crate) fn last(&self) -> Option<&str> {
-        self.more.last().unwrap_or(&self.first).last()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &str> {
@@ -139,7 +138,12 @@ impl NameSet {
 
     fn remove_chunk(&mut self, chunk: usize) {
         match chunk.checked_sub(1) {
-            Some(chunk) => drop(self.more.remove(chunk)),
+            Some(chunk) => {
+                self.more.remove(chunk);
+                if self.more.capacity() > 4 * self.more.len() {
+                    self.more.shrink_to(2 * self.more.len());
+                }
+            }
             None if self.more.is_empty() => {
                 self.first.clear();
                 self.more = Vec::new();
@@ -207,7 +211,8 @@ impl Chunk {
 
     /// Returns a chunk with room for the names of a full one.
     fn empty_one(&self) -> Self {
-        Self { text: String::with_capacity(self.text.len()), ends: Vec::with_capacity(self.len()), gone: 0 }
+        let bytes = self.text.len().min(CHUNK_BYTES);
+        Self { text: String::with_capacity(bytes), ends: Vec::with_capacity(self.len()), gone: 0 }
     }
 
     fn len(&self) -> usize {
@@ -290,13 +295,28 @@ impl Chunk {
             self.ends.pop();
         } else if at == 0 {
             self.gone += 1;
-            if self.gone <= self.len() {
-                return;
+            if self.gone > self.len() {
+                self.drop_gone();
             }
-            self.drop_names(0, self.gone);
-            self.gone = 0;
         } else {
             self.drop_names(self.gone + at, 1);
+        }
+        self.shrink();
+    }
+
+    /// Removes the text of the names that are gone.
+    fn drop_gone(&mut self) {
+        self.drop_names(0, self.gone);
+        self.gone = 0;
+    }
+
+    /// Gives memory back if most of it is that of removed names: one of them may have filled a request.
+    fn shrink(&mut self) {
+        let (capacity, used) = (self.text.capacity(), self.text.len() - self.start(0));
+        if capacity > KEPT && capacity > 4 * used {
+            self.drop_gone();
+            self.text.shrink_to(2 * used);
+            self.ends.shrink_to(2 * self.ends.len());
         }
     }
 
@@ -314,6 +334,7 @@ impl Chunk {
         self.names_from(at).for_each(|name| upper.push(name));
         self.text.truncate(self.start(at));
         self.ends.truncate(self.gone + at);
+        self.shrink();
         upper
     }
 }
@@ -365,6 +386,19 @@ mod tests {
                 prop_assert!(set.more.iter().all(|names| names.len() > 0));
             }
             prop_assert!(set.is_empty() && set.first.len() == 0 && set.more.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_long_name_takes_no_memory_when_it_is_gone() {
+        let long = |first: &str| first.repeat(1 << 20);
+        for removed in ["a", "n", "z"] {
+            let mut set = NameSet::default();
+            ["b", "m", "y"].iter().for_each(|name| assert!(set.insert(name)));
+            assert!(set.insert(&long(removed)) && set.remove(&long(removed)));
+            assert!(set.iter().eq(["b", "m", "y"]));
+            let room: usize = set.chunks().map(|chunk| chunk.text.capacity()).sum();
+            assert!(room <= KEPT, "{room} bytes");
         }
     }
 
