@@ -126,7 +126,9 @@ impl<S: Stream> ConnectionTask<S> {
             if std::mem::take(&mut self.yields) {
                 return Poll::Ready(Progress::Yield);
             }
-            if backlog < self.guard.engine.limits.pause_reading() || self.may_be_http() {
+            let limit = self.guard.engine.limits.pause_reading();
+            let reads = backlog < limit || self.may_be_http();
+            if reads {
                 if self.handled != Handled::All {
                     return Poll::Ready(Progress::Input);
                 }
@@ -141,7 +143,7 @@ impl<S: Stream> ConnectionTask<S> {
                 }
             }
             self.waiters.clear();
-            if self.guard.outbox.wait(cx.waker(), !is_all, Close::No) {
+            if self.guard.outbox.wait(cx.waker(), !is_all, Close::No, (!reads).then_some(limit)) {
                 return Poll::Pending;
             }
         }
@@ -276,7 +278,7 @@ impl<S: Stream> ConnectionTask<S> {
             let engine = Arc::clone(&self.guard.engine);
             let write = poll_fn(|cx| {
                 let written = self.write(cx).map_or(true, |written| written.is_all);
-                let cut_off = !written && !self.guard.outbox.wait(cx.waker(), true, close);
+                let cut_off = !written && !self.guard.outbox.wait(cx.waker(), true, close, None);
                 if written || cut_off { Poll::Ready(()) } else { Poll::Pending }
             });
             // A peer that is too slow loses the rest.

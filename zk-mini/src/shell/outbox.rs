@@ -157,10 +157,19 @@ impl Outbox {
     }
 
     /// Registers the task, to be woken at the next change. Returns false if it must not wait: there are bytes to
-    /// write, unless the peer takes none; there is a waiter for input; or there is a wish to close that is stronger
-    /// than the `known` one.
-    pub(crate) fn wait(&self, task: &Waker, peer_takes_nothing: bool, known: Close) -> bool {
+    /// write, unless the peer takes none; there is a waiter for input; there is a wish to close that is stronger
+    /// than the `known` one; or it has not read, but now fewer bytes wait than the limit below which it `reads`.
+    pub(crate) fn wait(
+        &self,
+        task: &Waker,
+        peer_takes_nothing: bool,
+        known: Close,
+        reads: Option<usize>,
+    ) -> bool {
         let mut queue = self.lock();
+        if reads.is_some_and(|limit| queue.status().0 < limit) {
+            return false;
+        }
         let is_asked = known == Close::No && !queue.waiters.is_empty();
         if queue.close > known || is_asked || (!queue.bytes.is_empty() && !peer_takes_nothing) {
             return false;
@@ -273,7 +282,7 @@ mod tests {
         outbox.hold(7);
         assert_eq!(outbox.status(), (7, Close::No));
         assert!(turn(10, |turn| outbox.barrier(turn)).is_none());
-        assert!(outbox.wait(Waker::noop(), false, Close::No));
+        assert!(outbox.wait(Waker::noop(), false, Close::No, None));
         assert_eq!(wakes(|turn| outbox.release(7, turn)), 1);
         assert_eq!(outbox.status(), (0, Close::No));
     }
@@ -305,14 +314,27 @@ mod tests {
     #[test]
     fn a_task_waits_only_without_work_and_is_woken_once() {
         let (outbox, task) = (Outbox::default(), Waker::noop());
-        assert!(outbox.wait(task, false, Close::No));
+        assert!(outbox.wait(task, false, Close::No, None));
         assert_eq!(wakes(|turn| outbox.push(&Frame::Short(b"one"), turn)), 1);
         assert_eq!(wakes(|turn| outbox.push(&Frame::Short(b"two"), turn)), 0, "it is awake");
-        assert!(!outbox.wait(task, false, Close::No), "there is something to write");
-        assert!(outbox.wait(task, true, Close::No), "which the peer does not take");
+        assert!(!outbox.wait(task, false, Close::No, None), "there is something to write");
+        assert!(outbox.wait(task, true, Close::No, None), "which the peer does not take");
         assert_eq!(wakes(|turn| outbox.close(Close::Flushed, turn)), 1);
-        assert!(!outbox.wait(task, true, Close::No));
-        assert!(outbox.wait(task, true, Close::Flushed), "the wish is known");
+        assert!(!outbox.wait(task, true, Close::No, None));
+        assert!(outbox.wait(task, true, Close::Flushed, None), "the wish is known");
+    }
+
+    #[test]
+    fn a_task_that_has_not_read_does_not_wait_once_it_may() {
+        let (outbox, task) = (Outbox::default(), Waker::noop());
+        outbox.hold(7);
+        // Between its look at the load and its wait.
+        assert_eq!(wakes(|turn| outbox.release(7, turn)), 0);
+        assert!(!outbox.wait(task, false, Close::No, Some(7)));
+        outbox.pause();
+        assert!(outbox.wait(task, false, Close::No, Some(7)));
+        assert_eq!(wakes(|turn| outbox.resume(turn)), 1);
+        assert!(!outbox.wait(task, false, Close::No, Some(7)));
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) async fn shake_hands(
             }
             // All that has arrived is handled.
             waiters.clear();
-            if guard.outbox.wait(cx.waker(), true, Close::No) {
+            if guard.outbox.wait(cx.waker(), true, Close::No, None) {
                 return Poll::Pending;
             }
         }
