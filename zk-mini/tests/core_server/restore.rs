@@ -38,9 +38,13 @@ fn restore(nodes: Vec<ImageNode>) -> Core {
 }
 
 fn replay(core: &mut Core, changes: impl IntoIterator<Item = Change>) {
+    replay_of(core, OWNER, changes);
+}
+
+fn replay_of(core: &mut Core, session: SessionId, changes: impl IntoIterator<Item = Change>) {
     for change in changes {
         let zxid = core.last_zxid().next();
-        let txn = Txn { zxid, time: UnixMillis(0), session: OWNER, xid: Xid(1), change, digest: None };
+        let txn = Txn { zxid, time: UnixMillis(0), session, xid: Xid(1), change, digest: None };
         core.replay(Now::default(), txn);
     }
 }
@@ -95,6 +99,21 @@ fn a_closed_session_loses_all_its_nodes_whatever_the_log_lists() {
         assert_eq!(core.children("/").unwrap(), ["b", "zookeeper"]);
         invariants::check(&core);
     }
+}
+
+#[test]
+fn a_session_with_the_number_of_a_time_to_live_takes_no_other_node_along() {
+    // Apache ZooKeeper gives such numbers if the server's own is 255.
+    let strange = SessionId(0xff00_0000_0000_0007_u64.cast_signed());
+    let mut core = restore(Vec::new());
+    let Change::Create(lock) = create("/lock", Perms::ALL, 1) else { unreachable!() };
+    let held = Change::Create(CreateNode { kind: NodeKind::Ephemeral(strange), ..lock });
+    let start = Change::CreateSession { timeout: Millis(10_000) };
+    replay_of(&mut core, strange, [start, held, delete("/lock")]);
+    replay(&mut core, [create("/lock", Perms::ALL, 2)]);
+    replay_of(&mut core, strange, [Change::CloseSession { ephemerals: Some(Vec::new()) }]);
+    assert_eq!(core.children("/").unwrap(), ["lock", "zookeeper"]);
+    invariants::check(&core);
 }
 
 #[test]

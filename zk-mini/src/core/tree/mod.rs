@@ -215,7 +215,8 @@ impl Tree {
         }
         let acl = self.acls.share(&acl);
         let node = Node::new(data, acl, kind, zxid, time);
-        let (stat, data_len) = (node.stat(), node.data_len());
+        // As it is read back: the owner's number of a session may also be that of a time to live.
+        let (stat, data_len, kind) = (node.stat(), node.data_len(), node.kind());
         family.below += Weight::of_one(data_len);
         observers.note(EventType::NODE_CREATED, &path, &path, &node.acl);
         observers.note(EventType::NODE_CHILDREN_CHANGED, &path, &path[..parent_path.len()], &parent.acl);
