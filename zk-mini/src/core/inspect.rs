@@ -78,6 +78,17 @@ pub struct WatchInfo {
     pub session: Option<SessionId>,
 }
 
+impl WatchInfo {
+    /// Returns watches sorted by path, kind and connection, each once.
+    pub(crate) fn sorted(mut watches: Vec<Self>) -> Vec<Self> {
+        // `dedup` needs equal watches side by side.
+        watches.sort_unstable_by(|a, b| (&a.path, a.kind, a.conn).cmp(&(&b.path, b.kind, b.conn)));
+        // A persistent watch is in two tables.
+        watches.dedup();
+        watches
+    }
+}
+
 impl Core {
     /// Returns the numbers of watchers per event.
     pub(crate) fn watchers_told(&self) -> WatchersTold {
@@ -257,6 +268,12 @@ impl Core {
     /// Returns all watches of every kind, sorted by path, kind and connection.
     #[must_use]
     pub fn watches(&self) -> Vec<WatchInfo> {
+        WatchInfo::sorted(self.unsorted_watches())
+    }
+
+    /// Returns the watches of [`watches`](Self::watches) in no order, persistent ones twice. Sorting them takes far longer than
+    /// collecting them.
+    pub(crate) fn unsorted_watches(&self) -> Vec<WatchInfo> {
         let mut watches = Vec::new();
         let tables = self
             .all_watches()
@@ -280,11 +297,6 @@ impl Core {
                 }
             }
         }
-        let key = |watch: &WatchInfo| (watch.path.clone(), watch.kind, watch.conn);
-        // `dedup` needs equal watches side by side.
-        watches.sort_unstable_by_key(key);
-        // A persistent watch is in both tables.
-        watches.dedup();
         watches
     }
 

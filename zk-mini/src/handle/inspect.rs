@@ -104,7 +104,7 @@ impl Handle {
         Some(self.node(path)?.acl.to_vec())
     }
 
-    /// Returns all watches, of every kind, sorted by path. The server waits while they are listed.
+    /// Returns all watches, of every kind, sorted by path. The server waits while they are collected.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -122,7 +122,7 @@ impl Handle {
     /// ```
     #[must_use]
     pub fn watches(&self) -> Vec<WatchInfo> {
-        self.see(|state| state.core.watches())
+        WatchInfo::sorted(self.see(|state| state.core.unsorted_watches()))
     }
 
     /// Returns the open connections, in the order in which they were accepted, with or without a session.

@@ -7,6 +7,7 @@ use utoipa_axum::routes;
 use zk_mini::{WatchInfo, WatchKind};
 
 use crate::app::App;
+use crate::blocking::blocking;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Query};
 use crate::hex::Hex;
@@ -48,9 +49,13 @@ struct Watch {
 ))]
 async fn list(app: App, Query(which): Query<Which>) -> Result<Json<Vec<Watch>>, ApiError> {
     let glob = which.path.filter(|path| !path.is_empty()).map(|path| paths::glob(&path)).transpose()?;
-    let watches = app.server.watches().into_iter();
-    let matching = watches.filter(|watch| glob.as_ref().is_none_or(|glob| glob.matches(&watch.path)));
-    Ok(Json(matching.take(which.limit.unwrap_or(USUAL)).map(Watch::from).collect()))
+    // There may be millions.
+    let listed = blocking(move || {
+        let watches = app.server.watches().into_iter();
+        let matching = watches.filter(|watch| glob.as_ref().is_none_or(|glob| glob.matches(&watch.path)));
+        Ok(matching.take(which.limit.unwrap_or(USUAL)).map(Watch::from).collect())
+    });
+    listed.await.map(Json)
 }
 
 impl From<WatchInfo> for Watch {
