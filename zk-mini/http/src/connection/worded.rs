@@ -1,6 +1,6 @@
 //! A stream that gives the framework's own refusals a body: hyper answers a head that it cannot read without a word.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -23,10 +23,17 @@ impl<S> Worded<S> {
     }
 }
 
+/// Maximum length of a refusal of the framework's.
+const LONGEST: usize = 1024;
+
 /// Returns the answer in place of one of the framework's own, which has this head and no body.
 ///
 /// Our answers always have a header that the framework does not know, and no body of ours begins as an answer does.
 fn refusal(written: &[u8]) -> Option<Vec<u8>> {
+    // Most of what is written is long, or no refusal by its first bytes.
+    if written.len() > LONGEST || !written.starts_with(b"HTTP/1.1 4") {
+        return None;
+    }
     let written = std::str::from_utf8(written).ok()?;
     let (line, headers) = written.strip_suffix("\r\n\r\n")?.split_once("\r\n")?;
     let status = line.strip_prefix("HTTP/1.1 ")?.get(..3)?;
@@ -61,7 +68,6 @@ impl<S: AsyncRead + Unpin> AsyncRead for Worded<S> {
     }
 }
 
-/// Writes are not vectored, so that an answer comes in one piece.
 impl<S: AsyncWrite + Unpin> AsyncWrite for Worded<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let Self { stream, refusal: pending } = self.get_mut();
@@ -77,6 +83,23 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Worded<S> {
         }
         *pending = None;
         Poll::Ready(Ok(buf.len()))
+    }
+
+    /// Writes a head and its body as they are: a refusal has no body. Without this, the framework copies each body into a buffer
+    /// that stays with the connection.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match bufs {
+            [only] => self.poll_write(cx, only),
+            _ => Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
