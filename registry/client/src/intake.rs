@@ -78,7 +78,7 @@ impl Commands {
         encode(bodies);
         let len = bodies.len() - before;
         if len > limit || !queue.has_driver {
-            queue.batch.bodies.truncate(before);
+            queue.batch.take_back(before);
         }
         if len > limit {
             return Err(TooLong { len });
@@ -150,6 +150,14 @@ impl Drop for Intake {
 }
 
 impl Batch {
+    /// Drops the body that begins at `start`, with its memory if it is long.
+    fn take_back(&mut self, start: usize) {
+        self.bodies.truncate(start);
+        if self.bodies.capacity() > KEPT_BYTES.max(2 * start) {
+            self.bodies = BytesMut::from(&self.bodies[..]);
+        }
+    }
+
     /// Makes an empty batch ready for the next commands, and keeps a little capacity.
     pub(crate) fn clear(&mut self) {
         self.commands.clear();
@@ -262,6 +270,17 @@ mod tests {
         assert_eq!(commands.call(later, |_| {}, 0), Ok((CallId(1), false)));
         assert_eq!(after.try_recv().unwrap_err(), TryRecvError::Closed);
         assert!(!commands.send(Command::Forget(CallId(0))));
+    }
+
+    #[test]
+    fn a_body_that_is_refused_holds_no_memory() {
+        let (commands, intake) = intake();
+        call(&commands, b"one", 3).unwrap();
+        let long = vec![7; 4 * KEPT_BYTES];
+        assert_eq!(call(&commands, &long, 3), Err(TooLong { len: long.len() }));
+        let batch = mem::take(&mut lock(&intake.0).batch);
+        assert_eq!(calls(&batch), [(0, &b"one"[..])]);
+        assert!(batch.bodies.capacity() <= KEPT_BYTES);
     }
 
     #[test]

@@ -20,6 +20,10 @@ const READ_SIZE: usize = 16 * 1024;
 /// Minimum room for a read that begins with an answer.
 const LEAST_ROOM: usize = 4 * 1024;
 
+/// Length of an answer, or of bytes to write at once, after which a buffer is freed, so that one of them does not hold memory for
+/// ever.
+const KEPT: usize = 64 * 1024;
+
 /// Open connection with its buffers.
 pub(crate) struct Link {
     stream: Box<dyn Stream>,
@@ -27,6 +31,8 @@ pub(crate) struct Link {
     /// Whole frames that have arrived.
     frames: Bytes,
     outgoing: BytesMut,
+    /// Maximum length of `outgoing` since it was empty. Its capacity does not tell: writing takes bytes off its front.
+    longest: usize,
     flushed: bool,
 }
 
@@ -37,6 +43,7 @@ impl Link {
             incoming: BytesMut::new(),
             frames: Bytes::new(),
             outgoing: BytesMut::new(),
+            longest: 0,
             flushed: true,
         }
     }
@@ -67,11 +74,15 @@ impl Link {
     pub(crate) fn next_frame(&mut self) -> Result<Option<Bytes>, DecodeError> {
         if self.frames.is_empty() {
             self.frames = whole_frames(&mut self.incoming, MAX_REPLY)?;
+            if self.frames.len() > KEPT {
+                self.incoming = BytesMut::from(&self.incoming[..]);
+            }
         }
         Ok(split_frame(&mut self.frames))
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.longest = self.longest.max(self.outgoing.len());
         while !self.outgoing.is_empty() {
             self.flushed = false;
             let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.outgoing))?;
@@ -79,6 +90,9 @@ impl Link {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.outgoing.advance(written);
+        }
+        if std::mem::take(&mut self.longest) > KEPT {
+            self.outgoing = BytesMut::new();
         }
         if !self.flushed {
             ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
@@ -107,6 +121,31 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     use super::*;
+
+    #[tokio::test]
+    async fn much_that_has_gone_or_come_holds_no_memory() {
+        const MUCH: usize = 4 * KEPT;
+        let (mut server, client) = tokio::io::duplex(1024);
+        let mut link = Link::new(Box::new(client));
+        link.outgoing().resize(MUCH, 7);
+        let echo = async {
+            let mut sent = vec![0; MUCH];
+            server.read_exact(&mut sent).await.unwrap();
+            server.write_u32(u32::try_from(MUCH).unwrap()).await.unwrap();
+            server.write_all(&sent).await.unwrap();
+        };
+        let answer = async {
+            loop {
+                link.read().await.unwrap();
+                if let Some(answer) = link.next_frame().unwrap() {
+                    return answer;
+                }
+            }
+        };
+        let ((), answer) = tokio::join!(echo, answer);
+        assert_eq!(answer, vec![7; MUCH]);
+        assert!(link.outgoing.capacity() <= KEPT && link.incoming.capacity() <= KEPT);
+    }
 
     #[tokio::test]
     async fn answers_that_are_kept_share_a_buffer() {

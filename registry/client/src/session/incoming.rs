@@ -65,7 +65,8 @@ impl<C> Session<C> {
             self.expire(now);
             return Ok(());
         }
-        let password = response.password.unwrap_or_default();
+        // Copied, so that it does not keep the read buffer in memory.
+        let password = Bytes::copy_from_slice(&response.password.unwrap_or_default());
         let given = Credentials { id: response.session_id, password };
         if probing {
             self.probe = Some((given, timeout));

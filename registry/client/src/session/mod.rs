@@ -40,6 +40,9 @@ use route::{Candidate, HEAD_START, Route};
 pub(crate) use types::*;
 use watches::Watches;
 
+/// Capacity above which the empty buffer of bytes to write is freed, so that one burst does not hold memory for ever.
+const KEPT: usize = 64 * 1024;
+
 /// Logical connection to an ensemble, over successive sessions. `C` is the shell's way to a caller.
 #[derive(Debug)]
 pub(crate) struct Session<C> {
@@ -203,6 +206,9 @@ impl<C> Session<C> {
             out.extend_from_slice(&self.outgoing);
         }
         self.outgoing.clear();
+        if self.outgoing.capacity() > KEPT {
+            self.outgoing = BytesMut::new();
+        }
     }
 
     /// Returns the negotiated session timeout; before that, the one to ask for.
