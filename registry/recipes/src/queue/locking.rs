@@ -1,5 +1,7 @@
 //! A queue whose entries are claimed first and removed when they are done.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use zk_client::{Client, CreateMode, Error as ClientError, ErrorCode, Expected, SessionId};
 
@@ -135,6 +137,7 @@ impl LockingQueue {
             }
             // Entries come, and claims go.
             let (claims, claims_watch) = watch_children(&self.entries.client, &self.claims).await?;
+            let claims: BTreeSet<_> = claims.into_iter().collect();
             let (names, watch) = watch_children(&self.entries.client, &self.entries.path).await?;
             let is_free = |name: &String| !claims.contains(name);
             if self.entries.names.entries(names).iter().any(is_free) {

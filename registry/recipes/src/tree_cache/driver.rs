@@ -1,5 +1,6 @@
 //! The task behind a cache: performs the core's reads with a client.
 
+use bytes::Bytes;
 use common::Clock;
 use common::log::quietly;
 use tokio::sync::watch;
@@ -119,9 +120,15 @@ impl Driver {
     }
 }
 
+/// Copies data that is short: it would keep the whole buffer in memory that it came in, with the answers beside it.
+fn own(data: Bytes) -> Bytes {
+    const LONG: usize = 64 << 10;
+    if data.len() < LONG { Bytes::copy_from_slice(&data) } else { data }
+}
+
 async fn perform(client: Client, path: String, read: ReadId, what: What) -> Input {
     let outcome = match what {
-        What::Data => client.get(&path).await.map(|(data, stat)| TreeRead::Data(data, stat)),
+        What::Data => client.get(&path).await.map(|(data, stat)| TreeRead::Data(own(data), stat)),
         What::Stat => client.exists(&path).await.map(|stat| stat.map_or(TreeRead::Gone, TreeRead::Stat)),
         What::Children => client.children(&path).await.map(|(names, stat)| TreeRead::Children(names, stat)),
     };

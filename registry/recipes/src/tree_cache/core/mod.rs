@@ -259,7 +259,10 @@ impl Core {
                 None
             }
             TreeRead::Refused(why) => {
-                self.remove(&path);
+                self.tree.remove(&path);
+                self.works.forget(&path);
+                // Its own failures count on.
+                self.skips.forget_below(&path);
                 self.skips.add(self.now, path.clone(), why);
                 None
             }

@@ -48,15 +48,25 @@ impl Skips {
 
     /// Removes a node and all below it.
     pub(super) fn forget(&mut self, path: &str) {
+        self.forget_below(path);
+        self.forget_one(path.to_owned());
+    }
+
+    /// Removes all nodes below another.
+    pub(super) fn forget_below(&mut self, path: &str) {
         let prefix = zk_wire::path::join(path, "");
-        let below = self.by_path.range(prefix.clone()..).take_while(|(path, _)| path.starts_with(&prefix));
-        let mut gone: Vec<_> = below.map(|(path, _)| path.clone()).collect();
-        gone.push(path.to_owned());
-        for path in gone {
-            let Some(skip) = self.by_path.remove(&path) else { continue };
-            self.by_time.remove(&(skip.at, path));
-            self.changed = true;
+        let below = self.by_path.range(prefix.clone()..).map(|(below, _)| below);
+        // The root is below itself by this rule.
+        let below = below.take_while(|below| below.starts_with(&prefix)).filter(|below| *below != path);
+        for below in below.cloned().collect::<Vec<_>>() {
+            self.forget_one(below);
         }
+    }
+
+    fn forget_one(&mut self, path: String) {
+        let Some(skip) = self.by_path.remove(&path) else { return };
+        self.by_time.remove(&(skip.at, path));
+        self.changed = true;
     }
 
     /// Returns the names of the children of `parent` that are skipped.

@@ -157,6 +157,27 @@ fn a_node_that_may_not_be_read_is_skipped_and_found_when_it_may_be() {
 }
 
 #[test]
+fn a_node_that_stays_locked_is_tried_ever_less_often_and_told_once() {
+    let mut world = World::new(whole(), true);
+    world.put("/t", "1");
+    world.put("/t/a", "1");
+    world.locked.insert("/t/a".to_owned());
+    world.act(&Act::Connect);
+    world.settle();
+    let told = world.tree.clone().unwrap();
+    let mut pauses = Vec::new();
+    for _ in 0..8 {
+        let at = world.core.poll_deadline().unwrap();
+        pauses.push(at.0 - world.now.0);
+        world.now = at;
+        world.input(super::Input::Timeout);
+        world.settle();
+        assert!(std::ptr::eq(world.tree.as_ref().unwrap().skipped(), told.skipped()), "nothing is new");
+    }
+    assert!(pauses[0] < 2_000 && pauses[7] > 10_000, "{pauses:?}");
+}
+
+#[test]
 fn reads_that_fail_are_repeated_with_pauses() {
     let mut world = read(&["/t"]);
     world.put("/t", "2");
