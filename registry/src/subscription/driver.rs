@@ -1,5 +1,6 @@
 //! The task of a source: performs the core's requests with a client.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use common::log::quietly;
@@ -154,7 +155,8 @@ impl Driver {
 
     fn publish(&self, members: Arc<Members>, lost: Option<Lost>, views: &watch::Sender<View>) {
         let before = views.borrow().members.clone().unwrap_or_default();
-        let mut new = members.skipped.iter().filter(|skipped| !before.skipped.contains(skipped));
+        let known: BTreeMap<_, _> = before.skipped.iter().map(|skipped| (&skipped.id, skipped)).collect();
+        let mut new = members.skipped.iter().filter(|skipped| known.get(&skipped.id) != Some(skipped));
         for skipped in new.by_ref().take(MAX_LOGGED) {
             quietly(
                 || tracing::warn!(service = %self.node.service, node = %skipped, "not an instance: skipped"),
