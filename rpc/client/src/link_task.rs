@@ -24,6 +24,9 @@ use crate::session::{Ending, Input, Output, Signal, Transmission, next_input};
 /// Number of bytes asked of the transport at a time.
 const READ_CHUNK: usize = 16 << 10;
 
+/// Length of input after which its buffer is freed, so that one long frame does not hold memory for ever.
+const KEPT_CAPACITY: usize = 64 << 10;
+
 /// Maximum number of inputs to handle under one lock, for which callers on other threads may wait.
 const INPUTS_PER_LOCK: usize = 16;
 
@@ -203,6 +206,8 @@ fn handle_frames(session: &mut ClientSession, now: Millis, input: &mut BytesMut,
 struct Pump<S> {
     stream: S,
     input: BytesMut,
+    /// Maximum length of `input` since it was empty. Its capacity does not tell: frames are taken off its front.
+    longest: usize,
     output: Transmission,
     /// Bytes were written and not flushed.
     is_dirty: bool,
@@ -215,7 +220,7 @@ struct Moved {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
     fn new(stream: S) -> Self {
-        Self { stream, input: BytesMut::new(), output: Transmission::default(), is_dirty: false }
+        Self { stream, input: BytesMut::new(), longest: 0, output: Transmission::default(), is_dirty: false }
     }
 
     /// Writes and reads as much as is possible now. Waits if nothing is.
@@ -225,9 +230,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
         if has_rest {
             return Poll::Ready(Ok(Moved { read: false }));
         }
+        if self.input.is_empty() && mem::take(&mut self.longest) > KEPT_CAPACITY {
+            self.input = BytesMut::new();
+        }
         // Grows with the bytes that come, whatever length a frame announces.
         self.input.reserve(READ_CHUNK);
-        match pin!(self.stream.read_buf(&mut self.input)).poll(cx)? {
+        let read = pin!(self.stream.read_buf(&mut self.input)).poll(cx)?;
+        self.longest = self.longest.max(self.input.len());
+        match read {
             Poll::Ready(0) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
             Poll::Ready(_) => Poll::Ready(Ok(Moved { read: true })),
             Poll::Pending if wrote => Poll::Ready(Ok(Moved { read: false })),
@@ -298,6 +308,27 @@ mod tests {
             }
         }
         stream.write_all(&out).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_long_frame_holds_no_memory_when_it_is_handled() {
+        let (ours, mut theirs) = duplex(1024);
+        let mut pump = Pump::new(ours);
+        let long = vec![7; 4 * KEPT_CAPACITY];
+        let send = async {
+            theirs.write_all(&long).await.unwrap();
+            theirs
+        };
+        let receive = async {
+            while pump.input.len() < long.len() {
+                poll_fn(|cx| pump.poll(cx, false)).await.unwrap();
+            }
+            pump.input.clear();
+        };
+        let (mut theirs, ()) = tokio::join!(send, receive);
+        theirs.write_all(&[7]).await.unwrap();
+        assert!(poll_fn(|cx| pump.poll(cx, false)).await.unwrap().read);
+        assert!(pump.input.capacity() <= KEPT_CAPACITY);
     }
 
     #[tokio::test]

@@ -122,8 +122,8 @@ impl CallStarter {
                 if let Poll::Ready(code) = polled {
                     drop_quietly(running);
                     CallState::end(&state);
-                    // An idle connection keeps no metadata.
-                    self.spare = (!has_metadata).then_some(state);
+                    // An idle connection keeps no metadata, and no value of an extension.
+                    self.spare = (!has_metadata && !state.has_extras()).then_some(state);
                     cut_messages(inbox.as_ref());
                     return Started::Ended(code);
                 }

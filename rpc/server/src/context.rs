@@ -242,6 +242,11 @@ impl CallState {
         state
     }
 
+    /// Returns true if something was added to the call: metadata of the reply, or extensions.
+    pub(crate) fn has_extras(&self) -> bool {
+        self.extras.get().is_some()
+    }
+
     /// Returns the method that was called.
     pub(crate) fn method(&self) -> MethodId {
         self.method

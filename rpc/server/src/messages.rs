@@ -15,6 +15,9 @@ use crate::inbox::{Inbox, InboxEnd};
 /// Cost of messages that a handler has taken before the client hears of it.
 const TELL_TAKEN: usize = 16 << 10;
 
+/// Memory that a stream keeps for the next messages.
+const KEPT_CAPACITY: usize = 16 << 10;
+
 /// Messages that the client sends in one call, in order. The client is held back while they are not taken; dropping this
 /// skips what is left.
 ///
@@ -70,6 +73,8 @@ impl<T: DeserializeOwned> Messages<T> {
             self.tell_taken();
             self.at = 0;
             self.batch.clear();
+            // One long message does not hold memory as long as the stream.
+            self.batch.shrink_to(KEPT_CAPACITY);
             if let Err(end) = ready!(self.inbox.poll_take(&mut self.batch, cx)) {
                 self.is_over = true;
                 return Poll::Ready(match end {

@@ -60,6 +60,9 @@ pub use transmission::Transmission;
 /// Number of waiting bytes above which no message joins them, so that no request waits for many messages.
 const MESSAGES_AHEAD: usize = 256 << 10;
 
+/// Maximum length of the reason of a server that leaves.
+const LONGEST_REASON: usize = 1024;
+
 /// The client's side of one connection.
 #[derive(Debug)]
 pub struct Session<C, S> {
@@ -399,7 +402,8 @@ impl<C, S: Clone> Session<C, S> {
             self.outputs.push_back(Output::GoingAway(go_away.code));
         }
         self.leave();
-        let status = Status::new(go_away.code, go_away.message);
+        // Each call gets a copy.
+        let status = Status::new(go_away.code, beginning(go_away.message));
         for (_, call) in self.calls.after(go_away.last) {
             self.outputs.push_back(Output::Complete { call, attempt: Err(Ended::NotRun(status.clone())) });
         }
@@ -512,4 +516,13 @@ impl<C, S: Clone> Session<C, S> {
             self.outputs.extend(self.streams.signals().map(Output::Signal));
         }
     }
+}
+
+/// Returns the first characters of a reason.
+fn beginning(reason: &str) -> &str {
+    let mut end = reason.len().min(LONGEST_REASON);
+    while !reason.is_char_boundary(end) {
+        end -= 1;
+    }
+    &reason[..end]
 }

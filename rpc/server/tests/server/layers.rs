@@ -96,3 +96,18 @@ async fn a_limit_around_a_server_is_one_for_all_services_but_not_for_health() {
     assert_eq!(client.answer().await, ok(1, b"null"));
     assert_eq!(client.call(4, "shop/trail", &()).await, ok(4, b"\"shop \""));
 }
+
+#[tokio::test]
+async fn values_of_a_call_are_dropped_with_it_while_its_connection_lives() {
+    let value = Arc::new(());
+    let shared = Arc::clone(&value);
+    let keep = move |(): (), context: Context| {
+        context.insert_extension(Arc::clone(&shared));
+        async { Ok::<_, Status>(()) }
+    };
+    let service = Service::builder("shop").method("keep", keep).build();
+    let server = Running::run(|_| Server::new(service)).await;
+    let mut client = greeted(&server).await;
+    assert_eq!(client.call(1, "shop/keep", &()).await, ok(1, b"null"));
+    assert_eq!(Arc::strong_count(&value), 2, "here and in the handler");
+}

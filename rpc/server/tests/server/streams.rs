@@ -252,3 +252,22 @@ async fn streams_that_are_not_read_hold_little_memory() {
     let grown = peak_memory() - before;
     assert!(grown < 32 << 20, "{grown} bytes");
 }
+
+#[tokio::test]
+async fn long_messages_that_were_taken_hold_no_memory() {
+    let everything = Budget { stream: u32::MAX, connection: u32::MAX, calls: u32::MAX };
+    let (_server, mut client) = greeted(everything).await;
+    let before = peak_memory();
+    let long = " ".repeat(700_000) + "1";
+    for id in 1..=100 {
+        client.open(id, "sum", "");
+        for _ in 0..2 {
+            client.message(id, &long);
+            client.send().await;
+            // It was taken.
+            while !matches!(client.answer().await, Answer::Credit(at, 600_000..) if at == CallId(id)) {}
+        }
+    }
+    let grown = peak_memory() - before;
+    assert!(grown < 32 << 20, "{grown} bytes");
+}

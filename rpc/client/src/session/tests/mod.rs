@@ -358,6 +358,16 @@ fn a_server_that_leaves_tells_which_calls_it_runs() {
 }
 
 #[test]
+fn a_long_reason_of_a_server_that_leaves_is_cut_for_each_call() {
+    let mut t = Driver::greeted();
+    (1..=2).for_each(|call| assert!(t.start(call, 0).is_ok()));
+    let message = "x".to_owned() + &"é".repeat(1_000);
+    t.frame(&Frame::GoAway(GoAway { last: CallId(0), code: Code::UNAVAILABLE, message: &message }));
+    let cut = Status::unavailable("x".to_owned() + &"é".repeat(511));
+    assert_eq!(t.completed(), [1, 2].map(|call| (call, Err(Ended::NotRun(cut.clone())))));
+}
+
+#[test]
 fn a_session_that_is_left_ends_after_its_last_reply() {
     let mut t = Driver::greeted();
     let id = t.start(1, 0).unwrap();
