@@ -120,11 +120,7 @@ impl WorkerEnd {
 
     /// Sends as much of the text as fits.
     pub(crate) fn last_words(&self, words: &str) -> nix::Result<()> {
-        let mut end = words.len().min(MAX_NOTE);
-        while !words.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.send(LAST_WORDS, &words.as_bytes()[..end])
+        self.send(LAST_WORDS, common::beginning(words, MAX_NOTE).as_bytes())
     }
 
     fn send(&self, kind: u8, note: &[u8]) -> nix::Result<()> {

@@ -4,7 +4,7 @@
 //! pauses. A *shell* performs what a core decides: [`Clock`] (feature `tokio`) tells it the time, tokio's or one that a test holds
 //! for a server and its clients ([`SharedClock`]), and [`log`] keeps its
 //! logging from ending a task or filling a disk. [`blocking`] is for callers without async. [`current_call`] (feature `tokio`) hands the
-//! deadline of a call to those made inside it. [`digest_md5`] (feature `digest-md5`) proves passwords. [`tls`] (feature `tls`) reads certificates and keys. [`PeerKey`] is the unit of limits per host.
+//! deadline of a call to those made inside it. [`digest_md5`] (feature `digest-md5`) proves passwords. [`tls`] (feature `tls`) reads certificates and keys. [`PeerKey`] is the unit of limits per host, [`beginning`] the part of a text that fits.
 //!
 //! These are parts of zk-mini, made for its own crates: no stability is promised to others.
 
@@ -24,6 +24,7 @@ mod identity;
 pub mod log;
 mod millis;
 mod peer;
+mod text;
 #[cfg(feature = "tls")]
 pub mod tls;
 
@@ -33,3 +34,4 @@ pub use clock::{Clock, SharedClock, TokioClock};
 pub use identity::Identity;
 pub use millis::Millis;
 pub use peer::PeerKey;
+pub use text::beginning;

@@ -40,7 +40,7 @@ use std::mem;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
-use common::Millis;
+use common::{Millis, beginning};
 use rpc_wire::{CallId, EncodeError, Frame, GoAway, Message, Metadata, MetadataRef, Reply, Request, Status};
 
 pub use arrival::{next_frame, next_input};
@@ -403,7 +403,7 @@ impl<C, S: Clone> Session<C, S> {
         }
         self.leave();
         // Each call gets a copy.
-        let status = Status::new(go_away.code, beginning(go_away.message));
+        let status = Status::new(go_away.code, beginning(go_away.message, LONGEST_REASON));
         for (_, call) in self.calls.after(go_away.last) {
             self.outputs.push_back(Output::Complete { call, attempt: Err(Ended::NotRun(status.clone())) });
         }
@@ -516,13 +516,4 @@ impl<C, S: Clone> Session<C, S> {
             self.outputs.extend(self.streams.signals().map(Output::Signal));
         }
     }
-}
-
-/// Returns the first characters of a reason.
-fn beginning(reason: &str) -> &str {
-    let mut end = reason.len().min(LONGEST_REASON);
-    while !reason.is_char_boundary(end) {
-        end -= 1;
-    }
-    &reason[..end]
 }

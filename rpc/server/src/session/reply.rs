@@ -1,6 +1,6 @@
 //! Replies of failed calls.
 
-use common::Millis;
+use common::{Millis, beginning};
 use rpc_wire::{
     CallId, Code, DecodeError, EncodeError, Format, Frame, HEADER_LEN, Metadata, MetadataRef, Reply, Status,
 };
@@ -57,7 +57,7 @@ impl CallHead {
         let details = details.as_deref().filter(|_| self.has_metadata()).unwrap_or_default();
         let metadata = metadata.as_deref().filter(|_| self.has_metadata());
         let (metadata, none) = (metadata.map(Metadata::as_ref).unwrap_or_default(), MetadataRef::default());
-        let cut = cut(message, self.max_reply.saturating_sub(FAILED_LEN));
+        let cut = beginning(message, self.max_reply.saturating_sub(FAILED_LEN));
         for (details, metadata, message) in
             [(details, metadata, &**message), ("", metadata, message), ("", none, cut)]
         {
@@ -84,15 +84,6 @@ impl CallHead {
         let why = "the call ran, but its client does not read the replies that there are";
         self.fail(&Status::resource_exhausted(why), out);
     }
-}
-
-/// Returns the first characters of a text, up to `max` bytes.
-pub(super) fn cut(text: &str, max: usize) -> &str {
-    let mut end = max.min(text.len());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    &text[..end]
 }
 
 pub(super) fn broken(error: &DecodeError) -> Status {

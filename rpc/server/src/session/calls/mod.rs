@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::mem;
 use std::sync::Arc;
 
-use common::Millis;
+use common::{Millis, beginning};
 use rpc_wire::{
     Budget, CallId, Code, Credit, DecodeError, Format, Frame, GoAway, HEADER_LEN, MessageRun, Metadata,
     OLDEST_VERSION, Status,
@@ -19,7 +19,7 @@ use super::message::{Replies, Segment, Taken, Turn};
 use super::methods::{MethodId, MethodKind, ServiceId};
 use super::outgoing::{Kept, Outgoing, Sent};
 use super::read_buffer::Arrival;
-use super::reply::{CallHead, broken, cut, surplus, too_late};
+use super::reply::{CallHead, broken, surplus, too_late};
 
 /// Maximum number of bytes of waiting replies. Above it no call starts and nothing is read.
 const OUT_HIGH_WATER: usize = 1 << 20;
@@ -418,7 +418,7 @@ impl<T> Calls<T> {
     }
 
     pub(super) fn go_away(&mut self, status: &Status) {
-        let message = cut(&status.message, self.client_max - HEADER_LEN);
+        let message = beginning(&status.message, self.client_max - HEADER_LEN);
         self.push(&Frame::GoAway(GoAway { last: self.last, code: status.code, message }));
     }
 
