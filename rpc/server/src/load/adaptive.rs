@@ -6,7 +6,8 @@
 //! - Calls are judged in *windows*. A window in which the limit was not reached shows the base, more or less.
 //! - After a window in which it was reached, the limit is multiplied by `TOLERANCE * base / latency`, at most by 1, and grows by
 //!   the *headroom*, the larger of its root and a tenth. It settles at one and a half times what the server works on.
-//! - A window in which many calls were given up at their deadlines shows no latency: the limit is halved.
+//! - If many calls of a window were given up at their deadlines, and the others took too long as well, the limit is halved. If
+//!   the others took no longer than usual, the deadlines were too short for what was called, and tell nothing of the server.
 //! - Under an overload that does not end, nothing shows the base. So from time to time, and if the limit has been halved, a
 //!   *probe* halves it once more for a window, and again as long as calls take as much less time as there are fewer. If they do
 //!   not, the server was not full any more, or it has become slower by itself: what they take now is the base.
@@ -64,8 +65,11 @@ struct Window {
     since: Millis,
     begun: Option<Millis>,
     calls: u32,
-    seconds: f64,
+    /// Calls among them that were given up.
     given_up: u32,
+    /// Seconds that these took, and those that the others took.
+    lost_seconds: f64,
+    seconds: f64,
     /// The limit was reached.
     is_full: bool,
 }
@@ -125,18 +129,35 @@ impl AdaptiveLimit {
         let window = &mut self.window;
         let begun = *window.begun.get_or_insert(now);
         window.calls += 1;
-        window.seconds += call.took.as_secs_f64();
-        window.given_up += u32::from(call.given_up);
+        if call.given_up {
+            window.given_up += 1;
+            window.lost_seconds += call.took.as_secs_f64();
+        } else {
+            window.seconds += call.took.as_secs_f64();
+        }
         if window.calls >= MAX_CALLS || (window.calls >= MIN_CALLS && now.since(begun) >= MIN_TIME) {
-            let latency = (window.seconds / f64::from(window.calls)).max(1e-9);
-            if f64::from(window.given_up) > MANY * f64::from(window.calls) {
-                self.retreat(latency);
-            } else {
-                self.judge(latency);
+            let all = ((window.lost_seconds + window.seconds) / f64::from(window.calls)).max(1e-9);
+            let has_many = f64::from(window.given_up) > MANY * f64::from(window.calls);
+            match window.latency() {
+                Some(others) if has_many => self.judge_others(others, all),
+                None if has_many => self.retreat(all),
+                _ => self.judge(all),
             }
             self.limit = self.limit.clamp(1.0, self.max);
             let since = if self.probe.is_some() { now + Millis(1) } else { self.window.since };
             self.window = Window { since, ..Window::default() };
+        }
+    }
+
+    /// Judges a window in which many calls were given up, by what the others took.
+    fn judge_others(&mut self, others: f64, all: f64) {
+        if self.limit < 2.0 {
+            // No call waits for another, and those that were given up had too little time.
+            self.settle(others, (self.limit, others));
+        } else if self.probe.is_some() || others > TOLERANCE * self.base {
+            self.retreat(all);
+        } else if self.window.is_full {
+            self.follow(others);
         }
     }
 
@@ -181,8 +202,13 @@ impl AdaptiveLimit {
             return;
         }
         // The smaller one, in case that chance ended the probe.
-        self.base = latency.min(probe.latency);
-        let (limit, latency) = probe.from;
+        self.settle(latency.min(probe.latency), probe.from);
+    }
+
+    /// Takes what has been found to be the base, and goes on from a limit and its latency.
+    fn settle(&mut self, base: f64, (limit, latency): (f64, f64)) {
+        self.base = base;
+        self.probe = None;
         self.limit = self.next(limit, latency);
         self.until_probe = PROBE_EVERY;
         self.peak = self.limit;
@@ -192,5 +218,13 @@ impl AdaptiveLimit {
         let part = if latency <= UNCROWDED * self.base { 0.5 } else { 0.1 };
         let headroom = limit.sqrt().max(limit * part);
         limit * (TOLERANCE * self.base / latency).min(1.0) + headroom
+    }
+}
+
+impl Window {
+    /// Returns the seconds that calls took which were not given up, if there are any.
+    fn latency(&self) -> Option<f64> {
+        let ended = self.calls - self.given_up;
+        (ended > 0).then(|| (self.seconds / f64::from(ended)).max(1e-9))
     }
 }

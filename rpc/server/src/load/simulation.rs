@@ -21,6 +21,8 @@ struct Simulated {
     noise: f64,
     /// Time that clients wait, in multiples of the time of service.
     patience: u64,
+    /// Part of the calls that take ten times as long, and whose clients wait for a fifth of that.
+    hasty: f64,
 }
 
 /// Limits to compare.
@@ -30,10 +32,11 @@ enum Limit {
     Adaptive(AdaptiveLimit),
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 struct Call {
     started: u64,
     deadline: u64,
+    is_hasty: bool,
 }
 
 /// World in which time passes, in microseconds.
@@ -43,7 +46,7 @@ struct World {
     rng: Rng,
     now: u64,
     /// Ends of service, and calls that are served.
-    served: BinaryHeap<Reverse<(u64, u64, u64)>>,
+    served: BinaryHeap<Reverse<(u64, Call)>>,
     waiting: VecDeque<Call>,
     /// Number of calls that ended in time.
     good: u64,
@@ -63,12 +66,12 @@ impl World {
         while self.now < until {
             arrival -= self.rng.f64().max(1e-12).ln() / (capacity * load);
             let next = arrival as u64;
-            while let Some(&Reverse((end, started, deadline))) = self.served.peek()
+            while let Some(&Reverse((end, call))) = self.served.peek()
                 && end <= next
             {
                 self.served.pop();
                 self.now = end;
-                self.end(Call { started, deadline }, end <= deadline);
+                self.end(call, end <= call.deadline && !call.is_hasty);
             }
             self.now = next;
             self.give_up();
@@ -83,8 +86,10 @@ impl World {
             Limit::Adaptive(limit) => limit.limit(),
         };
         if self.served.len() + self.waiting.len() < limit {
-            let deadline = self.now + self.server.service * self.server.patience;
-            self.waiting.push_back(Call { started: self.now, deadline });
+            let is_hasty = self.rng.f64() < self.server.hasty;
+            let patience = if is_hasty { 2 } else { self.server.patience };
+            let deadline = self.now + self.server.service * patience;
+            self.waiting.push_back(Call { started: self.now, deadline, is_hasty });
             self.serve();
         } else if let Limit::Adaptive(limit) = &mut self.limit {
             limit.reached();
@@ -95,8 +100,11 @@ impl World {
         while self.served.len() < self.server.places as usize {
             let Some(call) = self.waiting.pop_front() else { break };
             let factor = 1.0 + self.server.noise * (2.0 * self.rng.f64() - 1.0);
-            let end = self.now + (self.server.service as f64 * factor) as u64;
-            self.served.push(Reverse((end, call.started, call.deadline)));
+            let mut end = self.now + (self.server.service as f64 * factor) as u64;
+            if call.is_hasty {
+                end = call.deadline.max(self.now);
+            }
+            self.served.push(Reverse((end, call)));
         }
     }
 
@@ -139,8 +147,9 @@ fn adaptive(server: Simulated, seed: u64) -> World {
 
 fn servers() -> impl Strategy<Value = (Simulated, u64)> {
     let places = prop_oneof![Just(1_u32), 2..10_u32, 10..60_u32];
-    let server = (places, 1_000..20_000_u64, 0.0..0.8_f64, 5..20_u64)
-        .prop_map(|(places, service, noise, patience)| Simulated { places, service, noise, patience });
+    let server = (places, 1_000..20_000_u64, 0.0..0.8_f64, 5..20_u64).prop_map(
+        |(places, service, noise, patience)| Simulated { places, service, noise, patience, hasty: 0.0 },
+    );
     (server, any::<u64>())
 }
 
@@ -173,6 +182,19 @@ proptest! {
     }
 
     #[test]
+    fn clients_whose_deadlines_are_too_short_do_not_shut_the_others_out(
+        (server, seed) in servers(),
+        hasty in 0.2..0.5_f64,
+    ) {
+        // Each takes a place for about twice the time of service.
+        let load = 0.4 / (1.0 + hasty);
+        let mut world = adaptive(Simulated { places: server.places + 4, hasty, ..server }, seed);
+        world.run(time_of(server, 4 * WARM), load);
+        let good = world.run(time_of(server, 10_000), load);
+        prop_assert!(good >= load * (1.0 - hasty) * 0.9, "{good:.2} of the capacity at {load:.2}, limit {}", world.limit());
+    }
+
+    #[test]
     fn the_limit_follows_a_capacity_that_changes((server, seed) in servers(), places in 0.25..4.0_f64, slower in 0.5..4.0_f64) {
         let mut world = adaptive(server, seed);
         world.run(time_of(server, WARM), 8.0);
@@ -200,7 +222,7 @@ proptest! {
 
 #[test]
 fn without_a_limit_an_overload_leaves_nothing() {
-    let server = Simulated { places: 8, service: 8_000, noise: 0.5, patience: 6 };
+    let server = Simulated { places: 8, service: 8_000, noise: 0.5, patience: 6, hasty: 0.0 };
     let mut world = World::new(server, Limit::Fixed(16_384), 1);
     world.run(time_of(server, WARM), 8.0);
     let good = world.run(time_of(server, WARM), 8.0);
@@ -209,7 +231,7 @@ fn without_a_limit_an_overload_leaves_nothing() {
 
 #[test]
 fn a_server_that_answers_nothing_in_time_is_tried_by_one_call_at_a_time_and_recovers() {
-    let server = Simulated { places: 4, service: 5_000, noise: 0.2, patience: 5 };
+    let server = Simulated { places: 4, service: 5_000, noise: 0.2, patience: 5, hasty: 0.0 };
     let mut world = adaptive(server, 1);
     world.run(5 * SECOND, 4.0);
     // Deadlines stay what they were, in microseconds.
