@@ -1,7 +1,7 @@
 //! The reply queue of a connection, shared by its call tasks and its own task: the lock, and the wakers of calls that wait
 //! for room.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -21,16 +21,16 @@ pub(crate) struct SharedReplyQueue {
 #[derive(Debug)]
 struct WaitingReplies {
     queue: ReplyQueue,
-    /// Wakers of calls that wait for room.
-    paused: HashMap<CallId, Waker>,
+    /// Wakers of calls that wait for room. Maps that free what is removed, because many calls may wait once.
+    paused: BTreeMap<CallId, Waker>,
     /// Wakers of streams that wait for room.
-    held_back: HashMap<CallId, Waker>,
+    held_back: BTreeMap<CallId, Waker>,
 }
 
 impl SharedReplyQueue {
     /// Creates the queue of a connection.
     pub(crate) fn new(seat: Arc<Seat>, limits: &Limits) -> Self {
-        let (paused, held_back) = (HashMap::new(), HashMap::new());
+        let (paused, held_back) = (BTreeMap::new(), BTreeMap::new());
         let state =
             WaitingReplies { queue: ReplyQueue::new(limits.reply_bytes, limits.budget()), paused, held_back };
         Self { seat, state: Mutex::new(state) }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use rpc_wire::{Budget, CallId, Credit, ReceiveWindow, Status};
 
+use super::queue::Queue;
+
 /// Streams of messages from the client, and their windows.
 #[derive(Debug)]
 pub(super) struct Incoming {
@@ -14,7 +16,7 @@ pub(super) struct Incoming {
     /// Sum of the costs of all messages that handlers have not taken.
     untaken: usize,
     /// Credit for the client that has not been sent.
-    credits: Vec<Credit>,
+    credits: Queue<Credit>,
 }
 
 #[derive(Debug)]
@@ -32,7 +34,7 @@ impl Incoming {
             window: ReceiveWindow::new(budget.connection),
             streams: BTreeMap::new(),
             untaken: 0,
-            credits: Vec::new(),
+            credits: Queue::new(),
         }
     }
 
@@ -96,6 +98,11 @@ impl Incoming {
         self.credits.pop()
     }
 
+    /// Returns the memory of the queue of credit, in bytes.
+    pub(super) fn held(&self) -> usize {
+        self.credits.held()
+    }
+
     /// Returns the sum of the costs of all messages that handlers have not taken.
     pub(super) fn untaken(&self) -> usize {
         self.untaken
@@ -103,7 +110,8 @@ impl Incoming {
 
     /// Returns bytes to the window of the connection.
     fn give_back(&mut self, cost: usize) {
-        let credit = self.window.take(cost);
-        self.credits.extend(credit.map(|bytes| Credit { id: CallId(0), bytes }));
+        if let Some(bytes) = self.window.take(cost) {
+            self.credits.push(Credit { id: CallId(0), bytes });
+        }
     }
 }

@@ -79,6 +79,7 @@ mod methods;
 mod outgoing;
 mod pause;
 mod phase;
+mod queue;
 mod read_buffer;
 mod reply;
 mod reply_queue;
@@ -338,7 +339,7 @@ impl<T> Session<T> {
         self.input.held()
             + self.calls.argument_bytes()
             + self.calls.message_bytes()
-            + self.calls.out.capacity()
+            + self.calls.queue_bytes()
     }
 
     /// Returns the time since which the session has been idle; `None` if it has work.

@@ -1,9 +1,11 @@
 //! Messages for the client: what handlers have produced and the client has no credit for yet.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::mem;
 
 use rpc_wire::{CallId, SendWindow};
+
+use super::queue::Queue;
 
 /// Bytes of one stream that go out before the next one has its turn.
 const QUANTUM: usize = 16 << 10;
@@ -17,7 +19,7 @@ pub(super) struct Outgoing {
     window: SendWindow,
     streams: BTreeMap<CallId, OutgoingStream>,
     /// Streams that have messages and credit of their own, in the order of their turns. Ended ones may be among them.
-    ready: VecDeque<CallId>,
+    ready: Queue<CallId>,
     /// Sum of the lengths of all waiting frames.
     queued: usize,
 }
@@ -58,7 +60,7 @@ impl Outgoing {
             budget: stream,
             window: SendWindow::new(connection),
             streams: BTreeMap::new(),
-            ready: VecDeque::new(),
+            ready: Queue::new(),
             queued: 0,
         }
     }
@@ -104,7 +106,7 @@ impl Outgoing {
     /// Appends the next frames that may go out; streams take turns.
     pub(super) fn next(&mut self, out: &mut Vec<u8>) -> Option<Sent> {
         while self.window.is_open() {
-            let id = self.ready.pop_front()?;
+            let id = self.ready.pop()?;
             let Some(stream) = self.streams.get_mut(&id) else { continue };
             stream.is_ready = false;
             let most = if self.ready.is_empty() { usize::MAX } else { QUANTUM };
@@ -141,6 +143,11 @@ impl Outgoing {
                 self.ready.retain(|id| self.streams.contains_key(id));
             }
         }
+    }
+
+    /// Returns the memory of the queue of turns, in bytes.
+    pub(super) fn held(&self) -> usize {
+        self.ready.held()
     }
 
     /// Returns the bytes that wait for credit or for their turn.
@@ -184,10 +191,10 @@ impl OutgoingStream {
     }
 
     /// Gives the stream a turn, if it has frames, credit and no turn yet.
-    fn make_ready(&mut self, id: CallId, ready: &mut VecDeque<CallId>) {
+    fn make_ready(&mut self, id: CallId, ready: &mut Queue<CallId>) {
         if !self.is_ready && !self.waiting().is_empty() && self.window.is_open() {
             self.is_ready = true;
-            ready.push_back(id);
+            ready.push(id);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! Bytes that have been read and not handled, with the times of their arrival and the calls that they cancel.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::mem;
 
 use bytes::{Buf, BytesMut};
 use common::Millis;
 use rpc_wire::{Ahead, CallId, DecodeError, MessageRun, look_ahead, split_frame, split_messages};
+
+use super::queue::Queue;
 
 /// Bytes to read ahead of the frame that is handled next, to hear cancels early and to know times of arrival.
 const READ_AHEAD: usize = 256 << 10;
@@ -45,7 +47,7 @@ pub(super) struct ReadBuffer {
     broken: bool,
     /// End of the last whole frame of each read, and its time. Reads that complete no frame take no room, because a
     /// frame may arrive byte by byte.
-    reads: VecDeque<(usize, Millis)>,
+    reads: Queue<(usize, Millis)>,
     /// Time since which a frame is incomplete.
     begun: Option<Millis>,
     /// Last request that has been scanned, and last that has been handled.
@@ -63,7 +65,7 @@ impl ReadBuffer {
             handled: 0,
             seen: 0,
             broken: false,
-            reads: VecDeque::new(),
+            reads: Queue::new(),
             begun: None,
             last: CallId(0),
             handled_last: CallId(0),
@@ -121,7 +123,7 @@ impl ReadBuffer {
             }
         }
         if self.seen > before {
-            self.reads.push_back((self.seen, now));
+            self.reads.push((self.seen, now));
         }
         if self.seen == self.bytes.len() {
             self.begun = None;
@@ -135,9 +137,7 @@ impl ReadBuffer {
         let waiting = &self.bytes[self.handled..];
         let (run, _) = split_messages(waiting, self.max_frame, MESSAGES_AT_ONCE)?;
         self.handled += run.frames.len();
-        while self.reads.front().is_some_and(|(end, _)| *end < self.handled) {
-            self.reads.pop_front();
-        }
+        self.reads.drop_while(|(end, _)| *end < self.handled);
         Some(run)
     }
 
@@ -150,9 +150,7 @@ impl ReadBuffer {
             return Ok(None);
         };
         self.handled = self.bytes.len() - rest.len();
-        while self.reads.front().is_some_and(|(end, _)| *end < self.handled) {
-            self.reads.pop_front();
-        }
+        self.reads.drop_while(|(end, _)| *end < self.handled);
         let cancelled = match look_ahead(body) {
             Ahead::Request(id) => {
                 self.handled_last = self.handled_last.max(id);
@@ -176,7 +174,7 @@ impl ReadBuffer {
             } else {
                 self.bytes.advance(self.handled);
             }
-            for (end, _) in &mut self.reads {
+            for (end, _) in self.reads.iter_mut() {
                 *end -= self.handled;
             }
         }
@@ -206,7 +204,7 @@ impl ReadBuffer {
 
     /// Returns the allocated memory in bytes.
     pub(super) fn held(&self) -> usize {
-        self.bytes.capacity()
+        self.bytes.capacity() + self.reads.held()
     }
 
     /// Returns the time since which a frame is incomplete.

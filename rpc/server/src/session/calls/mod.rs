@@ -18,6 +18,7 @@ use super::incoming::Incoming;
 use super::message::{Replies, Segment, Taken, Turn};
 use super::methods::{MethodId, MethodKind, ServiceId};
 use super::outgoing::{Kept, Outgoing, Sent};
+use super::queue::Queue;
 use super::read_buffer::Arrival;
 use super::reply::{CallHead, broken, surplus, too_late};
 
@@ -54,11 +55,11 @@ pub(super) struct Calls<T> {
     incoming: Incoming,
     outgoing: Outgoing,
     /// Frames of streams that have gone out or been dropped, and the owner has not been told.
-    pub(super) sent: Vec<Sent>,
+    pub(super) sent: Queue<Sent>,
     /// New calls are refused, for this reason.
     pub(super) draining: Option<&'static str>,
     /// Handles of calls that the owner has to drop, and the codes with which these have ended.
-    pub(super) aborted: Vec<(T, Code)>,
+    pub(super) aborted: Queue<(T, Code)>,
     /// The quota is used up and the owner has not been told.
     pub(super) retire: bool,
 }
@@ -111,7 +112,7 @@ impl<T> Calls<T> {
             reply_bytes: config.limits.reply_bytes,
             incoming: Incoming::new(config.limits.budget()),
             outgoing: Outgoing::new(0, 0),
-            sent: Vec::new(),
+            sent: Queue::new(),
             config,
             out: Vec::new(),
             stream_bytes: 0,
@@ -124,7 +125,7 @@ impl<T> Calls<T> {
             deadlines: BTreeSet::new(),
             argument_bytes: 0,
             draining: None,
-            aborted: Vec::new(),
+            aborted: Queue::new(),
             retire: false,
         }
     }
@@ -242,8 +243,9 @@ impl<T> Calls<T> {
     }
 
     fn abort(&mut self, id: CallId, code: Code) {
-        let task = self.end(id);
-        self.aborted.extend(task.map(|task| (task, code)));
+        if let Some(task) = self.end(id) {
+            self.aborted.push((task, code));
+        }
     }
 
     /// Aborts the calls whose deadline has come, with a reply. Returns false if there are none.
@@ -361,6 +363,15 @@ impl<T> Calls<T> {
     /// Returns true if messages wait that may be sent.
     pub(super) fn has_messages(&self) -> bool {
         self.outgoing.is_ready()
+    }
+
+    /// Returns the memory of queues, in bytes, without that of messages.
+    pub(super) fn queue_bytes(&self) -> usize {
+        self.out.capacity()
+            + self.sent.held()
+            + self.aborted.held()
+            + self.incoming.held()
+            + self.outgoing.held()
     }
 
     /// Returns the bytes of messages that wait for handlers, or for the client.

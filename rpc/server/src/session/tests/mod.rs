@@ -127,6 +127,17 @@ fn metadata_count_as_arguments_do() {
 }
 
 #[test]
+fn calls_that_ended_at_once_leave_no_memory() {
+    let mut driver = Driver::limited(|limits| limits.in_flight_per_connection = 1_000);
+    driver.send(&(1..=1_000).map(later).collect::<Vec<_>>());
+    driver.send(&(1..=1_000).map(|id| Frame::Cancel(CallId(id))).collect::<Vec<_>>());
+    driver.send(&(1_001..=2_000).map(later).collect::<Vec<_>>());
+    driver.end_calls(&(1_001..=2_000).chain(1..=1_000).collect::<Vec<_>>());
+    assert_eq!(driver.answers().len(), 1_000);
+    assert_eq!(driver.session.held(), 0);
+}
+
+#[test]
 fn an_adaptive_limit_refuses_unary_calls_only() {
     for full in [Full::Adaptive(7), Full::AdaptivePeer(5)] {
         let mut driver = Driver::greeted(|_| ());
