@@ -71,7 +71,7 @@ impl Core {
         let shown = if self.rules.events_carry_zxid { zxid } else { Zxid(-1) };
         for (event, told) in self.events.iter() {
             let may_know = |conn: &ConnId| {
-                let peer = self.peers.get(conn);
+                let peer = self.peers.get(*conn);
                 peer.is_some_and(|peer| {
                     event.acl.check(&peer.requester(&self.config, self.rules), Perms::READ).is_ok()
                 })
@@ -80,7 +80,7 @@ impl Core {
             let told = told.iter().copied().filter(may_know);
             if self.faults.are_of_events() {
                 for conn in told {
-                    let to = (conn, self.peers.get(&conn));
+                    let to = (conn, self.peers.get(conn));
                     let what = (event.kind, &*event.path);
                     let fate = self.faults.fate_of_event(now, to, what, zxid, &mut self.history);
                     if self.outputs.event_with_fate(fate, conn, shown, event.kind, &event.path) {

@@ -5,7 +5,7 @@ use std::collections::hash_set;
 use foldhash::HashMap;
 use zk_wire::ByteString;
 
-use crate::core::watchers::Watchers;
+use crate::core::watch::Watchers;
 
 /// Capacity above which it takes too long to free a table while others wait: a million entries take 20 ms.
 const LARGE: usize = 10_000;

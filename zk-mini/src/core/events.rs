@@ -11,6 +11,9 @@ use crate::core::message::ConnId;
 use crate::core::tree::before::Before;
 use crate::core::watch::Watches;
 
+/// Number of events, and of connections told, whose memory is kept for the next transaction.
+const KEPT: usize = 1_000;
+
 /// Event for the connections that watch a node.
 #[derive(Clone, Debug)]
 pub(crate) struct FiredEvent {
@@ -34,6 +37,8 @@ impl FiredEvents {
         if !self.fired.is_empty() {
             self.fired.clear();
             self.told.clear();
+            self.fired.shrink_to(KEPT);
+            self.told.shrink_to(KEPT);
         }
     }
 

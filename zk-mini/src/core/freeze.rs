@@ -6,7 +6,7 @@ use zk_wire::{ConnectRequest, Decode};
 use crate::core::Core;
 use crate::core::gates::{Effect, HeldFrame, Passed};
 use crate::core::message::{ConnId, Now, Output, Part};
-use crate::core::peer::PeerState;
+use crate::core::peers::PeerState;
 
 impl Core {
     /// Returns `true` if nothing that a connection sends is handled before a thaw.
@@ -39,14 +39,14 @@ impl Core {
         };
         let gates = &mut self.outputs.gates;
         if let Some(conn) = one {
-            if let Some((conn, peer)) = conn.and_then(|conn| self.peers.get_key_value(&conn)) {
-                gates.assign(*conn, peer.listener, peer.session);
+            if let Some((conn, peer)) = conn.and_then(|conn| Some((conn, self.peers.get(conn)?))) {
+                gates.assign(conn, peer.listener, peer.session());
             }
             return;
         }
-        for (conn, peer) in &self.peers {
+        for (conn, peer) in self.peers.iter() {
             if part == Part::Server || peer.listener.map(Part::Listener) == Some(part) {
-                gates.assign(*conn, peer.listener, peer.session);
+                gates.assign(conn, peer.listener, peer.session());
             }
         }
     }
@@ -78,7 +78,7 @@ impl Core {
         let Ok(request) = ConnectRequest::decode(&mut frame.clone(), "ConnectRequest") else { return false };
         let is_frozen = self.outputs.gates.is_frozen(Part::Session(request.session_id));
         if is_frozen {
-            let listener = self.peers.get(&conn).and_then(|peer| peer.listener);
+            let listener = self.peers.get(conn).and_then(|peer| peer.listener);
             self.outputs.gates.hold_handshake(conn, frame, is_delayed, listener, request.session_id);
         }
         is_frozen
@@ -108,7 +108,7 @@ impl Core {
     /// Applies a request whose connection has ended since, like one in the queue of a real server. A session that has
     /// ended, too, has no requests, and one that has come back [has given them up](crate::core::gates::Gates::give_up_departed).
     fn apply_late(&mut self, now: Now, conn: ConnId, held: &HeldFrame, peer: PeerState) {
-        if peer.session.is_none_or(|id| self.sessions.get(id).is_none()) {
+        if peer.session().is_none_or(|id| self.sessions.get(id).is_none()) {
             return self.outputs.gates.give_up(conn);
         }
         self.peers.insert(conn, peer);
@@ -123,7 +123,7 @@ impl Core {
         if self.outputs.gates.is_empty() {
             return self.end_connection(conn, false);
         }
-        if !self.outputs.gates.lose(conn, self.peers.get(&conn)) {
+        if !self.outputs.gates.lose(conn, self.peers.get(conn)) {
             self.end_connection(conn, false);
         }
         self.outputs.gates.settle(conn);
@@ -134,10 +134,10 @@ impl Core {
     pub(crate) fn perform_effects(&mut self) {
         while let Some(effect) = self.outputs.gates.pop_effect() {
             match effect {
-                Effect::Pause(conn) if self.peers.contains_key(&conn) => {
+                Effect::Pause(conn) if self.peers.contains(conn) => {
                     self.outputs.emit(Output::Pause { conn });
                 }
-                Effect::Resume(conn) if self.peers.contains_key(&conn) => {
+                Effect::Resume(conn) if self.peers.contains(conn) => {
                     self.outputs.emit(Output::Resume { conn });
                 }
                 // It is closed already.

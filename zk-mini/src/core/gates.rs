@@ -15,7 +15,7 @@ use crate::core::faults::FaultId;
 use crate::core::lane::Lane;
 use crate::core::link::Link;
 use crate::core::message::{ConnId, Output, Part};
-use crate::core::peer::PeerState;
+use crate::core::peers::PeerState;
 
 /// Bytes of incoming frames that may wait before the connection is paused.
 const READ_AHEAD: usize = 64 << 10;
@@ -254,7 +254,7 @@ impl Gates {
         let Some(gate) = self.by_conn.get_mut(&conn) else { return false };
         gate.is_shut = true;
         gate.outgoing.clear();
-        let matters = peer.is_some_and(|peer| peer.session.is_some() || !gate.incoming.is_empty());
+        let matters = peer.is_some_and(|peer| peer.session().is_some() || !gate.incoming.is_empty());
         gate.is_lost = gate.is_frozen && matters;
         gate.is_lost
     }
@@ -265,8 +265,8 @@ impl Gates {
         let Some(gate) = self.by_conn.get_mut(&conn) else { return };
         gate.is_lost = false;
         gate.listener = peer.listener;
-        gate.session = peer.session.or(gate.session);
-        if peer.session.is_some() && !has_session_ended {
+        gate.session = peer.session().or(gate.session);
+        if peer.session().is_some() && !has_session_ended {
             gate.incoming.retain(|held| held.is_read);
         } else {
             gate.incoming.clear();

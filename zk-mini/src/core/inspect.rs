@@ -7,10 +7,11 @@ use bytes::Bytes;
 use zk_wire::{Acl, ByteString, Millis, SessionId, Stat, Zxid};
 
 use crate::core::figures::{ReadAndWritten, WatchersTold};
-use crate::core::peer::PeerState;
+use crate::core::peers::PeerState;
 use crate::core::session::Sessions;
+use crate::core::tree::name_set::NameSet;
+use crate::core::watch::WatchMode;
 use crate::core::watch::{WatchTable, Watches};
-use crate::core::watchers::WatchMode;
 use crate::core::{ConnId, Core, Part, Peer};
 
 /// Node at the time of the call.
@@ -149,6 +150,11 @@ impl Core {
         })
     }
 
+    /// Returns the ephemeral nodes of a session.
+    pub(crate) fn ephemeral_set(&self, id: SessionId) -> NameSet {
+        self.tree.ephemeral_set(id)
+    }
+
     /// Returns the ids of all sessions, with those that a server alone knows, sorted.
     pub(crate) fn session_ids(&self) -> Vec<SessionId> {
         let mut ids = self.sessions.ids();
@@ -164,7 +170,7 @@ impl Core {
 
     /// Returns `true` if a connection is open.
     pub(crate) fn knows(&self, conn: ConnId) -> bool {
-        self.peers.contains_key(&conn)
+        self.peers.contains(conn)
     }
 
     /// Returns the connection of a session.
@@ -172,10 +178,7 @@ impl Core {
         match self.sessions.get(id) {
             Some(session) => session.conn,
             // Of a session that a server alone knows, only its connection says which it is.
-            None if self.is_alive_anywhere(id) => {
-                let of_session = self.peers.iter().filter(|(_, peer)| peer.session == Some(id));
-                of_session.map(|(conn, _)| *conn).max()
-            }
+            None if self.is_alive_anywhere(id) => self.peers.of_session(id).next_back(),
             None => None,
         }
     }
@@ -198,24 +201,24 @@ impl Core {
 
     /// Returns `true` if a connection has a session.
     pub(crate) fn has_session(&self, conn: ConnId) -> bool {
-        self.peers.get(&conn).is_some_and(|peer| peer.session.is_some())
+        self.peers.session_of(conn).is_some()
     }
 
     /// Returns the connections with a session, the session and its timeout, in no order.
     pub(crate) fn session_conns(&self) -> impl Iterator<Item = (ConnId, SessionId, Millis)> {
         self.peers.iter().filter_map(|(conn, peer)| {
-            let session = self.sessions.get(peer.session?)?;
-            Some((*conn, peer.session?, session.current_timeout))
+            let session = self.sessions.get(peer.session()?)?;
+            Some((conn, peer.session()?, session.current_timeout))
         })
     }
 
     /// Returns all connections, sorted by id.
     #[must_use]
     pub fn connections(&self) -> Vec<PeerInfo> {
-        let info = |(&conn, peer): (&ConnId, &PeerState)| PeerInfo {
+        let info = |(conn, peer): (ConnId, &PeerState)| PeerInfo {
             conn,
             peer: peer.address,
-            session: peer.session,
+            session: peer.session(),
         };
         let mut connections: Vec<_> = self.peers.iter().map(info).collect();
         connections.sort_unstable_by_key(|connection| connection.conn);
@@ -281,7 +284,7 @@ impl Core {
         for (table, once) in tables {
             for (path, conns) in table.by_path() {
                 for conn in conns {
-                    let session = self.peers.get(&conn).and_then(|peer| peer.session);
+                    let session = self.peers.session_of(conn);
                     let kinds = [
                         (WatchMode::Standard, once),
                         (WatchMode::Persistent, WatchKind::Persistent),

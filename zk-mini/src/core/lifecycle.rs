@@ -107,7 +107,8 @@ impl Core {
     /// Closes all connections at once. What waits at their gates is dropped, in both directions.
     pub(crate) fn close_all(&mut self) {
         let gates = &mut self.outputs.gates;
-        let conns: BTreeSet<ConnId> = self.peers.keys().copied().chain(gates.closing()).collect();
+        let conns: BTreeSet<ConnId> =
+            self.peers.iter().map(|(conn, _)| conn).chain(gates.closing()).collect();
         *gates = gates.without_connections();
         for conn in conns {
             self.end_connection(conn, true);

@@ -37,7 +37,7 @@ mod lifecycle;
 mod link;
 mod message;
 mod outputs;
-mod peer;
+mod peers;
 mod prepare;
 mod reap;
 mod requests;
@@ -48,7 +48,6 @@ mod throttle;
 mod tree;
 mod txn;
 mod watch;
-mod watchers;
 
 pub use access::credentials::{AccessError, Credentials};
 pub use access::password::SessionSecret;
@@ -74,7 +73,6 @@ pub use tree::SYSTEM_NODES;
 pub use txn::{Change, CreateNode, NodeKind, Txn};
 
 use bytes::Bytes;
-use foldhash::{HashMap, HashMapExt};
 use zk_wire::{ByteString, Millis, Zxid};
 
 use apply::Applied;
@@ -89,13 +87,14 @@ use held::HeldSessions;
 use history::Recorder;
 pub use history::Replacement;
 use outputs::Outputs;
-use peer::PeerState;
+use peers::{PeerState, Peers};
 pub(crate) use reap::NextDeletion;
 use reap::Reaper;
 use requests::listing::Listing;
 use session::Sessions;
 use throttle::Bucket;
 use tree::Tree;
+pub(crate) use tree::name_set::NameSet;
 use watch::Watches;
 
 /// Maximum number of sessions and nodes that expire in one step, about a millisecond of work.
@@ -144,7 +143,7 @@ pub struct Core {
     tree: Tree,
     sessions: Sessions,
     watches: Watches,
-    peers: HashMap<ConnId, PeerState>,
+    peers: Peers,
     outputs: Outputs,
     last_zxid: Zxid,
     /// The disk is lost: writes are refused and nothing expires.
@@ -186,7 +185,7 @@ impl Core {
             tree: Tree::new(config.digests, config.seed),
             sessions: Sessions::new(config.tick, config.seed),
             watches: Watches::new(rules.watch_modes_add_up, config.max_watches, config.max_watch_bytes),
-            peers: HashMap::new(),
+            peers: Peers::default(),
             outputs: Outputs::new(config.max_reply, Gates::new(config.max_held)),
             last_zxid: config.begin_after,
             disk_lost: false,
@@ -359,7 +358,7 @@ impl Core {
     // `passed`: each call on the way costs 2 % of a getData.
     #[inline(always)]
     fn arrived(&mut self, now: Now, conn: ConnId, frame: &[u8], is_delayed: bool) {
-        match self.peers.get(&conn).map(|peer| peer.session) {
+        match self.peers.get(conn).map(|peer| peer.session()) {
             Some(Some(session)) => self.request(now, conn, session, frame, is_delayed),
             Some(None) => self.first_frame(now, conn, frame, is_delayed),
             None => {}
@@ -380,7 +379,7 @@ impl Core {
         if self.outputs.gates.holds_input(conn) {
             return;
         }
-        if let Some(session) = self.peers.get(&conn).and_then(|peer| peer.session) {
+        if let Some(session) = self.peers.session_of(conn) {
             self.sessions.touch(session, now.mono);
         }
     }
@@ -412,7 +411,7 @@ impl Core {
 
     /// Closes a connection after the frames sent to it. Its session lives on.
     fn close(&mut self, conn: ConnId) {
-        if self.peers.contains_key(&conn) {
+        if self.peers.contains(conn) {
             // What a leader closes ends at its server, in order.
             if !self.outputs.is_diverted() {
                 self.end_connection(conn, true);
@@ -423,23 +422,23 @@ impl Core {
 
     /// Removes a connection that has ended, and its watches.
     fn end_connection(&mut self, conn: ConnId, by_server: bool) {
-        if let Some(peer) = self.peers.get(&conn).filter(|_| self.history.is_on()) {
-            self.history.disconnected(self.last_zxid, conn, peer.address, peer.session, by_server);
+        if let Some(peer) = self.peers.get(conn).filter(|_| self.history.is_on()) {
+            self.history.disconnected(self.last_zxid, conn, peer.address, peer.session(), by_server);
         }
         self.forget(conn);
     }
 
     /// Removes a connection and its watches.
     fn forget(&mut self, conn: ConnId) {
-        let Some(peer) = self.peers.remove(&conn) else { return };
+        let Some(peer) = self.peers.remove(conn) else { return };
         self.end_watches(conn, peer.listener);
-        let session = peer.session.and_then(|id| self.sessions.get_mut(id));
+        let session = peer.session().and_then(|id| self.sessions.get_mut(id));
         // The session may have moved to another connection.
         if let Some(session) = session.filter(|session| session.conn == Some(conn)) {
             session.conn = None;
         }
         if !self.outputs.gates.is_empty() {
-            let ended = peer.session.filter(|id| !self.is_alive(*id));
+            let ended = peer.session().filter(|id| !self.is_alive(*id));
             // Those of this connection go by `depart`: its gate must stay, for the close that comes next.
             if let Some(session) = ended {
                 self.outputs.gates.give_up_departed(session);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use zk_wire::SessionId;
 
-use crate::core::{ConnId, Core, Input, Now, Part};
+use crate::core::{ConnId, Core, Input, NameSet, Now, Part};
 use crate::handle::Handle;
 use crate::handle::wait::TimedOut;
 use crate::shell::state::ServerState;
@@ -117,10 +117,11 @@ impl Handle {
     /// ```
     #[must_use]
     pub fn sessions(&self) -> Vec<SessionInfo> {
-        self.engine.look(|state| {
+        let seen: Vec<_> = self.engine.look(|state| {
             let ids = state.core.session_ids();
-            ids.into_iter().filter_map(|id| SessionInfo::of(state, id)).collect()
-        })
+            ids.into_iter().filter_map(|id| SeenSession::of(state, id)).collect()
+        });
+        seen.into_iter().map(SeenSession::info).collect()
     }
 
     /// Returns the session of this id, if it is alive.
@@ -249,7 +250,7 @@ impl Session {
     /// Returns the state of the session; `None` if it is not alive any more.
     #[must_use]
     pub fn info(&self) -> Option<SessionInfo> {
-        self.handle.engine.look(|state| SessionInfo::of(state, self.id))
+        self.handle.engine.look(|state| SeenSession::of(state, self.id)).map(SeenSession::info)
     }
 
     /// Lets the session expire now, exactly as if its time had run out: its ephemeral nodes go in one transaction,
@@ -444,22 +445,36 @@ impl SessionSet {
     }
 }
 
-impl SessionInfo {
-    /// Returns the state of a session, if it is alive.
+/// Session as it is copied while the server waits.
+struct SeenSession {
+    /// Its state, without ephemeral nodes.
+    info: SessionInfo,
+    ephemerals: NameSet,
+}
+
+impl SeenSession {
+    /// Copies the state of a session, if it is alive.
     fn of(state: &ServerState, id: SessionId) -> Option<Self> {
         let (core, now) = (&state.core, state.clock.now().mono);
-        let session = core.session(id)?;
-        Some(Self {
+        let session = core.any_session(id)?;
+        let conn = core.conn_of(id);
+        let info = SessionInfo {
             id,
-            timeout: session.timeout.into(),
-            client: session.conn.and_then(|conn| state.connections.remote(conn).0),
-            conn: session.conn,
+            timeout: session.current_timeout.into(),
+            client: conn.and_then(|conn| state.connections.remote(conn).0),
+            conn,
             heard: now.since(session.heard).into(),
             expires_in: session.expires.since(now).into(),
-            ephemerals: session.ephemerals.iter().map(ToString::to_string).collect(),
-            watches: session.conn.map_or(0, |conn| core.watch_count_of(conn)),
+            ephemerals: Vec::new(),
+            watches: conn.map_or(0, |conn| core.watch_count_of(conn)),
             frozen: core.is_session_frozen(id),
-        })
+        };
+        Some(Self { info, ephemerals: core.ephemeral_set(id) })
+    }
+
+    /// Lists the ephemeral nodes, of which there may be many.
+    fn info(self) -> SessionInfo {
+        SessionInfo { ephemerals: self.ephemerals.iter().map(str::to_owned).collect(), ..self.info }
     }
 }
 

@@ -10,6 +10,7 @@ use zk_mini::SessionInfo;
 use zk_wire::SessionId;
 
 use crate::app::App;
+use crate::blocking::blocking;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Path};
 use crate::hex::{Hex, NotHex};
@@ -71,8 +72,9 @@ struct Which {
 
 /// Sessions that are alive, sorted by id.
 #[utoipa::path(get, path = "/sessions", tag = "sessions", responses((status = 200, body = [Session])))]
-async fn list(app: App) -> Json<Vec<Session>> {
-    Json(app.server.sessions().into_iter().map(Session::from).collect())
+async fn list(app: App) -> Result<Json<Vec<Session>>, ApiError> {
+    // There may be many, with many nodes.
+    blocking(move || Ok(app.server.sessions().into_iter().map(Session::from).collect())).await.map(Json)
 }
 
 /// Lets sessions expire now, exactly as if their time had run out. Answers when they have ended, and when what that caused has been

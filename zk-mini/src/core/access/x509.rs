@@ -33,7 +33,7 @@ const KEYWORDS: [&str; 20] = [
 impl Core {
     /// Adds the identity of a client's certificate to its connection, and `super` if it is the super user's.
     pub(crate) fn certified(&mut self, conn: ConnId, subject: &str) {
-        let Some(peer) = self.peers.get_mut(&conn) else { return };
+        let Some(peer) = self.peers.get_mut(conn) else { return };
         let identity =
             |scheme| Identity { scheme: ByteString::from_static(scheme), id: ByteString::from(subject) };
         let is_super = self.config.x509_super_user.as_deref() == Some(subject);

@@ -316,7 +316,7 @@ impl Core {
     /// Closes the connections of a server at once. What waits at their gates is dropped.
     pub(super) fn close_server(&mut self, server: usize) {
         let at_server = self.peers.iter().filter(|(_, peer)| peer.listener.unwrap_or_default() == server);
-        let mut conns: Vec<ConnId> = at_server.map(|(conn, _)| *conn).collect();
+        let mut conns: Vec<ConnId> = at_server.map(|(conn, _)| conn).collect();
         conns.extend(self.outputs.gates.closing_at(server));
         conns.sort_unstable();
         for conn in conns {

@@ -177,7 +177,7 @@ impl Core {
     /// Returns the server that a connection belongs to; `None` if there is no ensemble or no such connection.
     pub(crate) fn server_of(&self, conn: ConnId) -> Option<usize> {
         self.ensemble.as_ref()?;
-        self.peers.get(&conn).map(|peer| peer.listener.unwrap_or_default())
+        self.peers.get(conn).map(|peer| peer.listener.unwrap_or_default())
     }
 
     /// Returns the throttle of the server that a connection belongs to.

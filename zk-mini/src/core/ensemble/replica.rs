@@ -98,11 +98,7 @@ impl Core {
 
     /// Returns the connections of a session at a server, sorted.
     pub(super) fn conns_at(&self, server: usize, session: SessionId) -> Vec<ConnId> {
-        let is_there = |conn: &ConnId| self.server_of(*conn) == Some(server);
-        let of_session = self.peers.iter().filter(|(_, peer)| peer.session == Some(session));
-        let mut conns: Vec<_> = of_session.map(|(conn, _)| *conn).filter(is_there).collect();
-        conns.sort_unstable();
-        conns
+        self.peers.of_session(session).filter(|conn| self.server_of(*conn) == Some(server)).collect()
     }
 
     /// Removes the watches of a connection that has ended.

@@ -94,7 +94,7 @@ impl Core {
     /// Handles a request that has waited for answers of the leader. Its frame has passed the gate of the connection already.
     pub(super) fn request_behind(&mut self, now: Now, conn: ConnId, frame: &[u8], fired: Option<Fired>) {
         let Some(server) = self.server_of(conn) else { return };
-        let Some(session) = self.peers.get(&conn).and_then(|peer| peer.session) else { return };
+        let Some(session) = self.peers.session_of(conn) else { return };
         let mut body = Fields::new(frame);
         let Ok(RequestHeader { xid, op }) = RequestHeader::read(&mut body) else { return };
         let call = Call { now, conn, session, xid, op };

@@ -14,7 +14,7 @@ use crate::core::faults::table::{Faults, Fired};
 use crate::core::faults::then::Then;
 use crate::core::history::{EndReason, Recorder};
 use crate::core::message::{ConnId, Now};
-use crate::core::peer::PeerState;
+use crate::core::peers::PeerState;
 use crate::core::requests::call::Call;
 
 impl Core {
@@ -116,7 +116,7 @@ impl Core {
             what: What::Request { xid: call.xid, request: &request },
             session: Some(call.session),
             conn: Some(call.conn),
-            listener: self.peers.get(&call.conn).and_then(|peer| peer.listener),
+            listener: self.peers.get(call.conn).and_then(|peer| peer.listener),
         };
         let fired = self.faults.fire(case)?;
         self.record_fault(fired);
@@ -137,7 +137,7 @@ impl Core {
     #[cold]
     pub(crate) fn holds_nodes_of(&mut self, now: Now, id: SessionId, reason: EndReason) -> bool {
         let Some(session) = self.sessions.get(id).copied() else { return false };
-        let listener = session.conn.and_then(|conn| self.peers.get(&conn)?.listener);
+        let listener = session.conn.and_then(|conn| self.peers.get(conn)?.listener);
         let case = Case { now, what: What::Expiry, session: Some(id), conn: session.conn, listener };
         let Some(fired) = self.faults.fire(case) else { return false };
         self.record_fault(fired);
@@ -163,7 +163,7 @@ impl Core {
     ) -> Option<(Fired, SessionId)> {
         let request = ConnectRequest::decode(&mut frame.clone(), "ConnectRequest").ok()?;
         let named = request.session_id;
-        let peer = self.peers.get_mut(&conn)?;
+        let peer = self.peers.get_mut(conn)?;
         peer.knows_read_only = request.read_only.is_some();
         let case = Case {
             now,
@@ -192,7 +192,7 @@ impl Faults {
         let case = Case {
             now,
             what: What::Event { kind, path },
-            session: peer.and_then(|peer| peer.session),
+            session: peer.and_then(|peer| peer.session()),
             conn: Some(conn),
             listener: peer.and_then(|peer| peer.listener),
         };

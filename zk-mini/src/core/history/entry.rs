@@ -356,7 +356,7 @@ impl Core {
     }
 
     fn connection_text(&self, conn: ConnId) -> String {
-        match self.peers.get(&conn).and_then(|peer| peer.session) {
+        match self.peers.session_of(conn) {
             Some(session) => format!("session {session}"),
             None => format!("connection {}", conn.0),
         }
@@ -364,7 +364,7 @@ impl Core {
 
     /// Returns the peer of a connection, also of one that has gone.
     fn peer_of(&self, conn: ConnId) -> Option<Peer> {
-        let present = self.peers.get(&conn).map(|peer| peer.address);
+        let present = self.peers.get(conn).map(|peer| peer.address);
         let gone = || self.history.departed.get(conn).or_else(|| self.history.writers.get(conn));
         present.or_else(|| gone().copied())
     }

@@ -16,7 +16,7 @@ pub(crate) struct PeerState {
     /// Index of the listening address that it came to.
     pub(crate) listener: Option<usize>,
     /// Session; `None` before the handshake.
-    pub(crate) session: Option<SessionId>,
+    session: Option<SessionId>,
     /// `true` if a fault rule wants no frame of it to be handled any more. It has no session then.
     pub(crate) is_muted: bool,
     /// `true` if the handshake had the read-only byte; its answer has it, too.
@@ -38,6 +38,17 @@ impl PeerState {
             identities: Vec::new(),
             sasl: SaslExchange::default(),
         }
+    }
+
+    /// Returns the session; `None` before the handshake.
+    #[inline]
+    pub(crate) fn session(&self) -> Option<SessionId> {
+        self.session
+    }
+
+    /// Changes the session and returns the former one. [`Peers`](super::Peers) finds the peer by its session.
+    pub(super) fn replace_session(&mut self, session: Option<SessionId>) -> Option<SessionId> {
+        std::mem::replace(&mut self.session, session)
     }
 
     /// Returns the rights of the peer.

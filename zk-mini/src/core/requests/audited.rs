@@ -125,7 +125,7 @@ impl Core {
 
     /// Returns the identities of a peer, with commas, and its address.
     fn who(&self, conn: ConnId) -> (Option<String>, Option<String>) {
-        let Some(peer) = self.peers.get(&conn) else { return (None, None) };
+        let Some(peer) = self.peers.get(conn) else { return (None, None) };
         let users: Vec<String> = peer
             .client_info()
             .into_iter()

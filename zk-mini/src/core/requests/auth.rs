@@ -12,13 +12,13 @@ use crate::core::access::requester::Identity;
 use crate::core::access::sasl::{self, SaslRefusal, SaslStep};
 use crate::core::config::Config;
 use crate::core::message::{Note, Peer};
-use crate::core::peer::PeerState;
+use crate::core::peers::PeerState;
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
 
 impl Core {
     /// Adds an identity to a connection. The connection is closed if it is not accepted.
     pub(crate) fn auth(&mut self, call: &Call, request: &AuthView<'_>) -> Answer {
-        let peer = self.peers.get_mut(&call.conn).ok_or(Failure::Close)?;
+        let peer = self.peers.get_mut(call.conn).ok_or(Failure::Close)?;
         // The certificate is known already, if there is one.
         if self.config.x509 && request.scheme.as_deref() == Some("x509") && peer.has_identity("x509") {
             return Ok(Reply::Header);
@@ -57,7 +57,7 @@ impl Core {
     pub(crate) fn sasl(&mut self, call: &Call, request: &SaslView<'_>) -> Answer {
         let token = request.token.ok_or(Failure::Close)?;
         let Some(users) = &self.config.sasl_users else { return Ok(self.sasl_reply(None)) };
-        let peer = self.peers.get_mut(&call.conn).ok_or(Failure::Close)?;
+        let peer = self.peers.get_mut(call.conn).ok_or(Failure::Close)?;
         let (config, conn) = (&self.config, call.conn);
         let new_nonce = || match &config.nonce_secret {
             Some(secret) => sasl::nonce(secret, conn.0),
@@ -107,7 +107,7 @@ impl Core {
     /// Fails if the connection must authenticate before it may do anything else.
     #[cold]
     pub(crate) fn check_authentication(&self, call: &Call) -> Result<(), Failure> {
-        let peer = self.peers.get(&call.conn).ok_or(Failure::Close)?;
+        let peer = self.peers.get(call.conn).ok_or(Failure::Close)?;
         let schemes = &self.config.required_schemes;
         if peer.has_identity_of(schemes) { Ok(()) } else { Err(Failure::NotAuthenticated) }
     }

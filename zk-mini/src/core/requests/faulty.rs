@@ -132,7 +132,7 @@ impl Core {
 
     /// Returns `true` if a rule wants what a connection sends to be ignored.
     pub(crate) fn is_muted(&self, conn: ConnId) -> bool {
-        self.peers.get(&conn).is_some_and(|peer| peer.is_muted)
+        self.peers.get(conn).is_some_and(|peer| peer.is_muted)
     }
 
     /// Makes connections fast again that a rule has slowed down, and lets pass what only waits for that.
@@ -148,9 +148,9 @@ impl Core {
     /// Ignores what a connection sends from now on, without closing it.
     fn mute(&mut self, conn: ConnId) {
         self.watches.remove_conn(conn);
-        if let Some(peer) = self.peers.get_mut(&conn) {
+        if let Some(peer) = self.peers.get_mut(conn) {
             peer.is_muted = true;
-            peer.session = None;
         }
+        self.peers.set_session(conn, None);
     }
 }

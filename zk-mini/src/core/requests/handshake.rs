@@ -90,7 +90,7 @@ impl Core {
             return Err(Refusal::NoNewSessions);
         }
         let timeout = self.negotiate(request.timeout);
-        if let Some(peer) = self.peers.get_mut(&conn) {
+        if let Some(peer) = self.peers.get_mut(conn) {
             peer.knows_read_only = request.read_only.is_some();
         }
         if self.is_leaderless() || self.is_for_local(request.session_id) {
@@ -182,18 +182,16 @@ impl Core {
     pub(crate) fn attach(&mut self, conn: ConnId, id: SessionId, timeout: Millis) {
         if let Some(session) = self.sessions.get_mut(id) {
             session.conn = Some(conn);
-            session.client = self.peers.get(&conn).map(|peer| peer.address);
+            session.client = self.peers.get(conn).map(|peer| peer.address);
             session.current_timeout = timeout;
         }
-        if let Some(peer) = self.peers.get_mut(&conn) {
-            peer.session = Some(id);
-        }
+        self.peers.set_session(conn, Some(id));
         self.owns_from_now(conn, id);
     }
 
     /// Returns the read-only byte of the answer; `None` for clients before 3.4.
     fn read_only_byte(&self, conn: ConnId) -> Option<bool> {
-        self.peers.get(&conn).filter(|peer| peer.knows_read_only).map(|_| self.is_leaderless())
+        self.peers.get(conn).filter(|peer| peer.knows_read_only).map(|_| self.is_leaderless())
     }
 
     /// Returns the timeout for a session that asks for `timeout`.

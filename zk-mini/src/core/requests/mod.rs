@@ -236,7 +236,7 @@ impl Core {
 
     /// Returns the rights of the peer of a connection.
     pub(crate) fn requester(&self, conn: ConnId) -> Result<Requester<'_>, Failure> {
-        let peer = self.peers.get(&conn).ok_or(Failure::Close)?;
+        let peer = self.peers.get(conn).ok_or(Failure::Close)?;
         Ok(peer.requester(&self.config, self.rules))
     }
 

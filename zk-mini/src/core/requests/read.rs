@@ -9,7 +9,7 @@ use zk_wire::{
 
 use crate::core::Core;
 use crate::core::access::requester::Requester;
-use crate::core::peer::PeerState;
+use crate::core::peers::PeerState;
 use crate::core::requests::call::{Answer, Call, Reply};
 use crate::core::tree::Tree;
 use crate::core::tree::node::Node;
@@ -143,7 +143,7 @@ impl Core {
     }
 
     pub(crate) fn who_am_i(&mut self, call: &Call) -> Answer {
-        let client_info = self.peers.get(&call.conn).map(PeerState::client_info);
+        let client_info = self.peers.get(call.conn).map(PeerState::client_info);
         let response = WhoAmIResponse { client_info: client_info.unwrap_or_default() };
         Ok(Reply::Body(self.outputs.record(&response)))
     }

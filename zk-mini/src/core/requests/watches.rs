@@ -10,8 +10,8 @@ use crate::core::faults::EventFate;
 use crate::core::history::Told;
 use crate::core::message::ConnId;
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
+use crate::core::watch::WatchMode;
 use crate::core::watch::WatchTable;
-use crate::core::watchers::WatchMode;
 
 /// Kind of watch that a request names.
 #[derive(Clone, Copy)]
@@ -147,7 +147,7 @@ impl Core {
             return;
         }
         let fate = if self.faults.are_of_events() {
-            let to = (conn, self.peers.get(&conn));
+            let to = (conn, self.peers.get(conn));
             self.faults.fate_of_event(call.now, to, (kind, path), self.last_zxid, &mut self.history)
         } else {
             EventFate::Sent

@@ -159,6 +159,11 @@ impl Tree {
         self.ephemerals.get(&session).into_iter().flat_map(NameSet::iter).map(ByteString::from).collect()
     }
 
+    /// Returns a copy of the set of a session's ephemeral nodes, which takes far less time than a list of them.
+    pub(crate) fn ephemeral_set(&self, session: SessionId) -> NameSet {
+        self.ephemerals.get(&session).cloned().unwrap_or_default()
+    }
+
     /// Returns the ephemeral nodes of a session whose paths begin with `prefix`, sorted.
     pub(crate) fn ephemerals_with_prefix(
         &self,

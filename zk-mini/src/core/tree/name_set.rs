@@ -17,7 +17,7 @@ const SMALL: usize = 64;
 /// Sorted set for names that are usually numbered. A name after all others is appended after one comparison, and full
 /// chunks stay full. A `BTreeSet` compares at every level, and its nodes stay half empty. Names lie side by side in the text
 /// of their chunk: none has an allocation of its own, and a list of them is read in one go.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct NameSet {
     /// First names. It is empty if the set is. Most sets have no more chunks.
     first: Chunk,
@@ -29,7 +29,7 @@ pub(crate) struct NameSet {
 }
 
 /// Names in order.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Chunk {
     text: String,
     /// End of each name in the text. The text is far shorter than 4 GiB: a frame brings one name to a full chunk.

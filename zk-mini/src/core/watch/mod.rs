@@ -1,303 +1,18 @@
 //! Watches: connections that get an event when a node changes. As in ZooKeeper there are two tables: one for the node
 //! itself (exists, getData), one for its children (getChildren).
 
-use std::collections::{BTreeMap, hash_set};
+mod paths;
+mod table;
+mod watchers;
 
-use foldhash::{HashMap, HashSet};
-use zk_wire::{ByteString, ErrorCode, EventType, path};
+use zk_wire::{ErrorCode, EventType};
 
 use crate::core::emptied::Emptied;
 use crate::core::figures::WatchersTold;
 use crate::core::message::ConnId;
-use crate::core::watchers::{Modes, WatchMode, Watchers};
-
-/// Number of watches that are removed at once when their connection closes. The rest follows in steps.
-const FEW: usize = 100;
-
-/// Maximum number of watched paths that are moved to a smaller table at once, which takes a few milliseconds.
-const MOVED: usize = 50_000;
-
-/// Maximum capacity that is kept for a connection without watches.
-const KEPT_CAPACITY: usize = 16;
-
-/// Paths that one connection watches.
-#[derive(Debug, Default)]
-struct WatchedPaths {
-    paths: HashSet<ByteString>,
-    /// Bytes of all paths.
-    bytes: usize,
-}
-
-impl WatchedPaths {
-    fn insert(&mut self, path: ByteString) {
-        self.bytes += path.len();
-        self.paths.insert(path);
-    }
-
-    /// Removes a path. Returns `false` if it was not there.
-    fn remove(&mut self, path: &str) -> bool {
-        let removed = self.paths.remove(path);
-        if removed {
-            self.bytes -= path.len();
-        }
-        removed
-    }
-}
-
-/// Table of watches, for nodes or for children.
-#[derive(Debug, Default)]
-pub(crate) struct WatchTable {
-    /// Watches by path. Those of closed connections are removed in steps.
-    by_path: HashMap<ByteString, Watchers>,
-    /// Connections with watches, now or a short time ago.
-    by_conn: HashMap<ConnId, WatchedPaths>,
-    /// Number of pairs of connection and path, without closed connections.
-    count: usize,
-    /// Number of recursive pairs by the length of their path. Only ancestors of these lengths are looked up.
-    recursive: BTreeMap<usize, usize>,
-    /// Closed connections with the rest of their watches.
-    leaving: Vec<LeavingPaths>,
-    /// Tables to be dropped by the caller of [`Watches::clear`].
-    emptied: Emptied,
-}
-
-/// Rest of the paths of a closed connection.
-#[derive(Debug)]
-struct LeavingPaths {
-    conn: ConnId,
-    paths: hash_set::IntoIter<ByteString>,
-    capacity: usize,
-}
-
-impl WatchTable {
-    /// Adds a watch. `add_up` keeps existing watches of other modes; otherwise they are replaced.
-    pub(crate) fn add(&mut self, path: &str, conn: ConnId, mode: WatchMode, add_up: bool) {
-        let mode = Modes::of(mode);
-        let (own, old, new) = match self.by_path.get_mut(path) {
-            Some(watchers) => {
-                let modes = watchers.entry(conn);
-                let old = *modes;
-                *modes = if add_up { old.with(mode) } else { mode };
-                (None, old, *modes)
-            }
-            None => {
-                // A copy, so that the table does not keep the request in memory.
-                let own = ByteString::from(path);
-                self.by_path.insert(own.clone(), Watchers::One(conn, mode));
-                (Some(own), Modes::default(), mode)
-            }
-        };
-        self.count_recursive(path, old, new);
-        if old.is_empty() {
-            self.count += 1;
-            // Both maps share one copy of the path.
-            let own = own.or_else(|| self.by_path.get_key_value(path).map(|(own, _)| own.clone()));
-            if let Some(own) = own {
-                self.by_conn.entry(conn).or_default().insert(own);
-            }
-        }
-    }
-
-    /// Removes a connection's watches of one mode (or all modes) from a path. Returns `false` if there were none.
-    pub(crate) fn remove(&mut self, path: &str, conn: ConnId, mode: Option<WatchMode>) -> bool {
-        let Some(watchers) = self.by_path.get_mut(path) else { return false };
-        let Some(modes) = watchers.get_mut(conn) else { return false };
-        let old = *modes;
-        let new = mode.map_or(Modes::default(), |mode| old.without(Modes::of(mode)));
-        *modes = new;
-        self.count_recursive(path, old, new);
-        if new.is_empty() {
-            self.forget(path, conn);
-        }
-        old != new
-    }
-
-    /// Ends all watches of a closed connection. All but a few stay in the table until [`clear`](Self::clear) removes
-    /// them, and are ignored.
-    fn remove_conn(&mut self, conn: ConnId) {
-        let Some(WatchedPaths { paths, .. }) = self.by_conn.remove(&conn) else { return };
-        self.count -= paths.len();
-        // `present` ignores these watchers from now on.
-        self.leaving.push(LeavingPaths { conn, capacity: paths.capacity(), paths: paths.into_iter() });
-        self.clear(&mut { FEW });
-    }
-
-    /// Removes up to `room` watches of closed connections.
-    fn clear(&mut self, room: &mut usize) {
-        while *room > 0
-            && let Some(LeavingPaths { conn, paths, .. }) = self.leaving.last_mut()
-        {
-            let (conn, path) = (*conn, paths.next());
-            let Some(path) = path else {
-                if let Some(LeavingPaths { paths, capacity, .. }) = self.leaving.pop() {
-                    self.emptied.add_paths(paths, capacity);
-                }
-                continue;
-            };
-            *room -= 1;
-            let Some(watchers) = self.by_path.get_mut(&path) else { continue };
-            let old = watchers.remove(conn).unwrap_or_default();
-            if watchers.is_empty() {
-                self.by_path.remove(&path);
-            }
-            self.count_recursive(&path, old, Modes::default());
-        }
-        if self.leaving.is_empty() {
-            self.shrink();
-        }
-    }
-
-    /// Gives back the memory of a table that is nearly empty.
-    fn shrink(&mut self) {
-        let len = self.by_path.len();
-        if len <= MOVED && self.by_path.capacity() > KEPT_CAPACITY.max(8 * len) {
-            let smaller = HashMap::with_capacity_and_hasher(2 * len, self.by_path.hasher().clone());
-            let mut former = std::mem::replace(&mut self.by_path, smaller);
-            self.by_path.extend(former.drain());
-            self.emptied.add_watchers(former);
-        }
-    }
-
-    /// Returns `true` if a connection has a watch of this mode (or any) on exactly this path.
-    pub(crate) fn contains(&self, path: &str, conn: ConnId, mode: Option<WatchMode>) -> bool {
-        self.by_path
-            .get(path)
-            .and_then(|watchers| watchers.get(conn))
-            .is_some_and(|modes| mode.is_none_or(|mode| modes.has(mode)))
-    }
-
-    /// Returns `true` if any connection watches exactly this path.
-    pub(crate) fn is_watched(&self, path: &str) -> bool {
-        self.by_path.get(path).is_some_and(|watchers| self.present(watchers).next().is_some())
-    }
-
-    /// Returns the modes of a connection's watches, path by path.
-    fn modes_of(&self, conn: ConnId) -> impl Iterator<Item = Modes> {
-        let paths = self.by_conn.get(&conn).into_iter().flat_map(|watched| &watched.paths);
-        paths.filter_map(move |path| self.by_path.get(path)?.get(conn))
-    }
-
-    /// Returns the modes of the watches on a path, connection by connection.
-    fn modes_at(&self, path: &str) -> impl Iterator<Item = Modes> {
-        let watchers = self.by_path.get(path).into_iter().flat_map(Watchers::iter);
-        watchers.filter(|(conn, _)| self.by_conn.contains_key(conn)).map(|(_, modes)| modes)
-    }
-
-    /// Returns every watched path, in no order, with the connections that watch it.
-    pub(crate) fn by_path(&self) -> impl Iterator<Item = (&ByteString, impl Iterator<Item = ConnId>)> {
-        let mut paths = self.by_path.iter().map(|(path, watchers)| (path, self.present(watchers).peekable()));
-        std::iter::from_fn(move || {
-            paths.find_map(|(path, mut conns)| conns.peek().is_some().then_some((path, conns)))
-        })
-    }
-
-    /// Returns the numbers of connections with watches and of watched paths. Looks only at connections, unless
-    /// watches of closed ones are left.
-    pub(crate) fn extent(&self) -> (usize, usize) {
-        let conns = self.by_conn.values().filter(|own| !own.paths.is_empty()).count();
-        let paths = if self.leaving.is_empty() { self.by_path.len() } else { self.by_path().count() };
-        (conns, paths)
-    }
-
-    /// Returns the watchers whose connection is open.
-    fn present<'a>(&'a self, watchers: &'a Watchers) -> impl Iterator<Item = ConnId> + 'a {
-        watchers.iter().map(|(conn, _)| conn).filter(|conn| self.by_conn.contains_key(conn))
-    }
-
-    /// Returns `true` if there is a recursive watch on any path.
-    pub(crate) fn has_recursive(&self) -> bool {
-        !self.recursive.is_empty()
-    }
-
-    /// Adds the watchers of an event to `told`, and removes one-shot watches.
-    fn fire(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
-        self.fire_at(kind, path, told);
-        if self.recursive.is_empty() || kind == EventType::NODE_CHILDREN_CHANGED {
-            return;
-        }
-        // Recursive watches of ancestors; the node itself is done.
-        let mut below = path;
-        while let Some((parent, _)) = path::split(below) {
-            // A lookup by length is cheaper than one by path.
-            let watchers = self.recursive.get(&parent.len()).and_then(|_| self.by_path.get(parent));
-            let watchers = watchers.into_iter().flat_map(Watchers::iter);
-            told.extend(watchers.filter(|(_, modes)| modes.has(WatchMode::Recursive)).map(|(conn, _)| conn));
-            below = parent;
-        }
-    }
-
-    fn fire_at(&mut self, kind: EventType, path: &str, told: &mut Vec<ConnId>) {
-        let Some(watchers) = self.by_path.get_mut(path) else { return };
-        let first_new = told.len();
-        // The common case: the whole entry is used up.
-        if watchers.iter().all(|(_, modes)| modes == Modes::of(WatchMode::Standard)) {
-            let Some(watchers) = self.by_path.remove(path) else { return };
-            told.extend(watchers.iter().map(|(conn, _)| conn));
-            for conn in &told[first_new..] {
-                self.count -= forget_path_of(&mut self.by_conn, &mut self.emptied, *conn, path);
-            }
-            return;
-        }
-        let mut used_up = 0;
-        watchers.retain(|conn, modes| {
-            // A recursive watch gets the event of the created or deleted child itself instead.
-            if kind != EventType::NODE_CHILDREN_CHANGED || *modes != Modes::of(WatchMode::Recursive) {
-                told.push(conn);
-            }
-            *modes = modes.without(Modes::of(WatchMode::Standard));
-            used_up += usize::from(modes.is_empty());
-            !modes.is_empty()
-        });
-        if used_up == 0 {
-            return;
-        }
-        // Watchers without a mode left were one-shot.
-        for conn in told[first_new..].iter().filter(|conn| watchers.get(**conn).is_none()) {
-            self.count -= forget_path_of(&mut self.by_conn, &mut self.emptied, *conn, path);
-        }
-    }
-
-    /// Removes a pair without modes from both maps.
-    fn forget(&mut self, path: &str, conn: ConnId) {
-        if let Some(watchers) = self.by_path.get_mut(path) {
-            watchers.remove(conn);
-            if watchers.is_empty() {
-                self.by_path.remove(path);
-            }
-        }
-        self.count -= forget_path_of(&mut self.by_conn, &mut self.emptied, conn, path);
-    }
-
-    fn count_recursive(&mut self, path: &str, old: Modes, new: Modes) {
-        let (was, is) = (old.has(WatchMode::Recursive), new.has(WatchMode::Recursive));
-        if was == is {
-            return;
-        }
-        let count = self.recursive.entry(path.len()).or_default();
-        *count = *count + usize::from(is) - usize::from(was);
-        if *count == 0 {
-            self.recursive.remove(&path.len());
-        }
-    }
-}
-
-/// Removes a path from those of a connection, and returns the number removed: 0 for a closed connection. Keeps small
-/// allocations, because most clients re-arm their watch after every event.
-fn forget_path_of(
-    by_conn: &mut HashMap<ConnId, WatchedPaths>,
-    emptied: &mut Emptied,
-    conn: ConnId,
-    path: &str,
-) -> usize {
-    let Some(own) = by_conn.get_mut(&conn) else { return 0 };
-    let forgotten = own.remove(path);
-    if own.paths.is_empty() && own.paths.capacity() > KEPT_CAPACITY {
-        let capacity = own.paths.capacity();
-        emptied.add_paths(std::mem::take(&mut own.paths).into_iter(), capacity);
-        by_conn.remove(&conn);
-    }
-    usize::from(forgotten)
-}
+pub(crate) use table::WatchTable;
+use watchers::Modes;
+pub(crate) use watchers::{WatchMode, Watchers};
 
 fn sort_and_dedup_from(told: &mut Vec<ConnId>, first: usize) {
     told[first..].sort_unstable();
@@ -390,7 +105,7 @@ impl Watches {
 
     /// Returns `true` if there is work for [`clear`](Self::clear).
     pub(crate) fn is_to_clear(&self) -> bool {
-        [&self.data, &self.child].iter().any(|table| !(table.leaving.is_empty() && table.emptied.is_empty()))
+        self.data.is_to_clear() || self.child.is_to_clear()
     }
 
     /// Adds the watchers of an event to `told`, each once, and removes one-shot watches.
@@ -421,18 +136,18 @@ impl Watches {
 
     /// Returns the number of watches of a connection, each counted once for its path and kind.
     pub(crate) fn count_of(&self, conn: ConnId) -> usize {
-        let of_nodes = self.data.modes_of(conn).map(Modes::count).sum::<u32>();
-        // Watches of other modes are in the other table, too.
-        let of_children = self.child.modes_of(conn).filter(|modes| modes.has(WatchMode::Standard)).count();
-        usize::try_from(of_nodes).unwrap_or(usize::MAX).saturating_add(of_children)
+        let (of_nodes, lasting) = self.data.count_of(conn);
+        // Lasting ones are in the other table, too.
+        let (of_children, _) = self.child.count_of(conn);
+        of_nodes + lasting + of_children
     }
 
     /// Returns the number of watches on a path, each counted once for its connection and kind.
     pub(crate) fn count_at(&self, path: &str) -> usize {
         let (of_nodes, of_children) = (self.data.modes_at(path), self.child.modes_at(path));
-        let of_nodes = of_nodes.map(Modes::count).sum::<u32>();
+        let of_nodes = of_nodes.map(Modes::count).sum::<usize>();
         let of_children = of_children.filter(|modes| modes.has(WatchMode::Standard)).count();
-        usize::try_from(of_nodes).unwrap_or(usize::MAX).saturating_add(of_children)
+        of_nodes + of_children
     }
 
     /// Returns the number of pairs of connection and path in both tables.
@@ -443,28 +158,9 @@ impl Watches {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use proptest::prelude::*;
 
-    #[test]
-    fn a_table_gives_its_memory_back_when_most_watches_have_gone_with_their_connection() {
-        let mut table = WatchTable::default();
-        let (going, staying) = (ConnId(1), ConnId(2));
-        for number in 0..20_000 {
-            table.add(&format!("/{number}"), going, WatchMode::Standard, false);
-        }
-        for number in 0..100 {
-            table.add(&format!("/{number}"), staying, WatchMode::Standard, false);
-        }
-        table.remove_conn(going);
-        while !table.leaving.is_empty() {
-            assert!(table.emptied.is_empty());
-            table.clear(&mut { 1_000 });
-        }
-        assert_eq!((table.by_path.len(), table.by_conn.len(), table.count), (100, 1, 100));
-        assert!(table.by_path.capacity() < 8 * 100, "{}", table.by_path.capacity());
-        assert!((0..100).all(|number| table.contains(&format!("/{number}"), staying, None)));
-        assert_eq!(table.emptied.counts(), (1, 1), "nobody waits until the large tables are freed");
-    }
+    use super::*;
 
     #[test]
     fn a_client_whose_many_watches_have_fired_gives_their_memory_back() {
@@ -473,7 +169,6 @@ mod tests {
             watches.watch_data(&format!("/{number}"), ConnId(1)).unwrap();
         }
         for number in 0..20_000 {
-            assert!(!watches.is_to_clear());
             watches.fire(EventType::NODE_CREATED, &format!("/{number}"), &mut Vec::new());
         }
         assert!(watches.is_to_clear());
@@ -481,18 +176,52 @@ mod tests {
         watches.clear(1_000, &mut emptied);
         assert!(!watches.is_to_clear());
         assert_eq!(emptied.counts(), (1, 1));
-        assert_eq!((watches.data.by_path.capacity(), watches.data.by_conn.len()), (0, 0));
+        assert!(matches!(watches.data.capacities(ConnId(1)), (0, 0..=16)));
     }
 
     #[test]
-    fn small_tables_are_freed_at_once() {
-        let mut table = WatchTable::default();
-        for number in 0..2_000 {
-            table.add(&format!("/{number}"), ConnId(1), WatchMode::Standard, false);
+    fn a_client_that_keeps_a_few_of_many_watches_gives_the_memory_of_the_others_back() {
+        let mut watches = Watches::new(true, usize::MAX, usize::MAX);
+        for number in 0..20_000 {
+            watches.watch_data(&format!("/{number}"), ConnId(1)).unwrap();
         }
-        table.remove_conn(ConnId(1));
-        table.clear(&mut { 2_000 });
-        assert!(table.leaving.is_empty() && table.by_path.capacity() == 0);
-        assert!(table.emptied.is_empty());
+        for number in 100..20_000 {
+            watches.fire(EventType::NODE_CREATED, &format!("/{number}"), &mut Vec::new());
+        }
+        watches.clear(1_000, &mut Emptied::default());
+        assert_eq!(watches.count_of(ConnId(1)), 100);
+        let (by_path, of_conn) = watches.data.capacities(ConnId(1));
+        assert!(by_path.max(of_conn) <= 8 * 100, "{by_path}, {of_conn}");
+        assert!((0..100).all(|number| watches.data.contains(&format!("/{number}"), ConnId(1), None)));
+    }
+
+    proptest! {
+        #[test]
+        fn the_number_of_watches_of_a_connection_is_that_of_its_modes(
+            add_up in any::<bool>(),
+            acts in prop::collection::vec((0_u8..8, 0_u64..3, 0_usize..3), 1..60),
+        ) {
+            let modes = [WatchMode::Standard, WatchMode::Persistent, WatchMode::Recursive];
+            let mut watches = Watches::new(add_up, usize::MAX, usize::MAX);
+            for (act, conn, place) in acts {
+                let (path, conn) = (["/", "/a", "/a/b"][place], ConnId(conn));
+                match act {
+                    0 => watches.watch_data(path, conn).unwrap(),
+                    1 => watches.watch_children(path, conn).unwrap(),
+                    2 | 3 => watches.add(path, conn, modes[usize::from(act) - 1]).unwrap(),
+                    4 => { watches.data.remove(path, conn, Some(modes[place])); }
+                    5 => { watches.child.remove(path, conn, None); }
+                    6 => watches.remove_conn(conn),
+                    _ => watches.fire(EventType::NODE_DELETED, path, &mut Vec::new()),
+                }
+                for conn in (0..3).map(ConnId) {
+                    let set = |table: &WatchTable, mode| {
+                        ["/", "/a", "/a/b"].iter().filter(|path| table.contains(path, conn, Some(mode))).count()
+                    };
+                    let of_nodes = modes.iter().map(|mode| set(&watches.data, *mode)).sum::<usize>();
+                    prop_assert_eq!(watches.count_of(conn), of_nodes + set(&watches.child, WatchMode::Standard));
+                }
+            }
+        }
     }
 }

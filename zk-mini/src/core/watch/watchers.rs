@@ -44,8 +44,8 @@ impl Modes {
         self.0 == 0
     }
 
-    pub(crate) fn count(self) -> u32 {
-        self.0.count_ones()
+    pub(crate) fn count(self) -> usize {
+        self.0.count_ones() as usize
     }
 }
 
