@@ -100,7 +100,9 @@ impl Definition {
                 let why = "the names of the service and of this method have more than 254 bytes together";
                 errors.add(method.ident.span(), why);
             }
-            if !seen.insert(&method.name) {
+            // Of methods that a `cfg` chooses from, the compiler sees one.
+            let is_chosen = method.attributes.iter().any(|attribute| attribute.path().is_ident("cfg"));
+            if !is_chosen && !seen.insert(&method.name) {
                 let why = format!(
                     "two methods have the name `{}` for clients; give one another name: `#[method(name = \"…\")]`",
                     method.name

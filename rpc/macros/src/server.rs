@@ -13,6 +13,8 @@ pub(crate) fn generate(definition: &Definition, server: &Path) -> TokenStream {
     let declared = methods.iter().map(declare);
     let forwarded = methods.iter().map(forward);
     let into_service = into_service(definition, server);
+    // Not every trait that a service asks for is one that `Arc` passes on.
+    let shared = (!supertraits.is_empty()).then(|| quote!(where ::std::sync::Arc<__S>: #supertraits));
     let supertraits = supertraits.iter();
     quote! {
         #(#attributes)*
@@ -21,7 +23,7 @@ pub(crate) fn generate(definition: &Definition, server: &Path) -> TokenStream {
             #into_service
         }
 
-        impl<__S: #ident> #ident for ::std::sync::Arc<__S> {
+        impl<__S: #ident> #ident for ::std::sync::Arc<__S> #shared {
             #(#forwarded)*
         }
     }

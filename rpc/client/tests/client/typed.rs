@@ -254,3 +254,37 @@ async fn handlers_may_be_methods_of_a_shared_value() {
     assert_eq!(client.call::<_, u32>("add", &2).await.unwrap(), 3);
     assert_eq!(*counter.0.lock().unwrap(), 3);
 }
+
+/// Trait of the user's own, which `Arc` does not pass on.
+trait Audit: Sync {
+    fn note(&self) -> String;
+}
+
+/// Another trait is needed, and the platform chooses a method.
+#[rpc_server::service(client)]
+trait Audited: Audit {
+    #[cfg(unix)]
+    async fn platform(&self) -> Result<String, Status>;
+    #[cfg(not(unix))]
+    async fn platform(&self) -> Result<String, Status>;
+}
+
+struct Here;
+
+impl Audit for Here {
+    fn note(&self) -> String {
+        std::env::consts::OS.to_owned()
+    }
+}
+
+impl Audited for Here {
+    async fn platform(&self) -> Result<String, Status> {
+        Ok(self.note())
+    }
+}
+
+#[tokio::test]
+async fn a_service_may_ask_for_another_trait_and_choose_methods_by_cfg() {
+    let client = AuditedClient::new(serve(Here.into_service()).await);
+    assert_eq!(client.platform().await.unwrap(), std::env::consts::OS);
+}
