@@ -23,7 +23,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use error::CliError;
-use output::Json;
+use output::{Json, shown_whole};
 
 /// Look at RPC services, call them, and load them.
 ///
@@ -110,7 +110,7 @@ fn main() -> ExitCode {
                 writeln!(io::stderr(), "{}", Json(&error.failure()))
             } else {
                 let hint = error.hint().map(|hint| format!("\n  {hint}")).unwrap_or_default();
-                writeln!(io::stderr(), "rpc: {error}{hint}")
+                writeln!(io::stderr(), "rpc: {}{hint}", shown_whole(&error.to_string()))
             };
             error.exit_code()
         }
