@@ -104,7 +104,8 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             Ok((usr1_read, _usr1_write)) => {
                 let channel = Arc::new(channel);
                 let worker = Worker::new(slot, urgent, channel.clone(), board, stop_read, usr1_read);
-                survive(|| (self.worker)(worker)).unwrap_or_else(|why| {
+                let work = || self.worker.as_mut().map_or(1, |work| work(worker));
+                survive(work).unwrap_or_else(|why| {
                     // An error means that the parent is gone and needs no reason.
                     let _ = channel.last_words(&why);
                     PANICKED
@@ -122,6 +123,7 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     /// Runs the user's hook in the child and ends the process.
     fn be_helper(&mut self, dead: &DeadWorker<'_>) -> ! {
         self.close_parents_descriptors();
+        self.worker = None;
         let status = match (
             process::become_helper(self.pid, self.options.helper_timeout),
             &self.hooks.unclean_death,

@@ -73,7 +73,7 @@ pub(crate) fn run(
     let mut shell = Shell {
         options,
         hooks,
-        worker,
+        worker: Some(worker),
         core,
         clock,
         signals: Some(signals),
@@ -136,7 +136,8 @@ fn config(options: &Options, hooks: &Hooks) -> Config {
 struct Shell<F> {
     options: Options,
     hooks: Hooks,
-    worker: F,
+    /// The workers' function, with the listeners that it owns; `None` once no worker will be started any more.
+    worker: Option<F>,
     core: Supervisor,
     clock: Clock,
     /// The parent's signals; `None` in a child.
@@ -349,6 +350,11 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 // The new parent talks to systemd and answers for the service from now on.
                 self.notify = Notifier::default();
                 self.status_port = None;
+            }
+            Output::CloseListeners => {
+                // The port is free once the workers have closed theirs, and nobody waits in a queue that is not served.
+                self.program.close_listeners();
+                self.worker = None;
             }
             Output::Stop(id, stop) => {
                 self.signal(id, "ask a child to stop", |pid| process::ask_to_leave(pid, stop));

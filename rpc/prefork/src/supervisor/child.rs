@@ -138,6 +138,10 @@ impl Child {
         self.worker().filter(|worker| worker.standing == Standing::Wanted)
     }
 
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted().is_some()
+    }
+
     pub(super) fn is_worker(&self) -> bool {
         self.worker().is_some()
     }

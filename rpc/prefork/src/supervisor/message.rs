@@ -41,6 +41,8 @@ pub(crate) enum Output {
     HandOver(ChildId),
     /// Fork a helper that runs the user's hook with the note of `dead`.
     Help { id: ChildId, dead: ChildId },
+    /// Close the listeners: no worker will be started any more. Given once, when the service begins to stop.
+    CloseListeners,
     /// Ask a living worker, or the new program, to stop.
     Stop(ChildId, Stop),
     /// Abort a hung worker, so that it shows where it hangs.

@@ -67,6 +67,7 @@ impl Supervisor {
 
     pub(super) fn stop_all(&mut self, now: Millis, stop: Stop, grace: Millis) {
         self.phase = Phase::Stopping;
+        self.outputs.push_back(Output::CloseListeners);
         for id in self.ids(Child::is_worker) {
             self.ask_to_leave(id, stop, now + grace);
         }

@@ -12,6 +12,10 @@ impl Supervisor {
         if let Role::Upgrade { leaving: false } = child.role {
             return self.hand_over(now, id);
         }
+        // One that was aborted, or asked to leave, takes nobody's place.
+        if !child.is_wanted() {
+            return;
+        }
         let Some(worker) = child.worker_mut().filter(|worker| worker.ready_at.is_none()) else { return };
         worker.ready_at = Some(now);
         worker.heard_at = now;
@@ -85,9 +89,10 @@ impl Supervisor {
         filled.find(|(_, id)| self.children[id].is_outdated())
     }
 
-    /// Returns true if one more worker may be started: at most one more than wanted, counting those that leave.
+    /// Returns true if one more worker may be started: at most one more than wanted, counting those that leave. These do not
+    /// count if no other is left: clients would miss it for as long as they take.
     fn has_room(&self) -> bool {
-        self.count_workers() <= self.slots.len()
+        self.count_workers() <= self.slots.len() || !self.children.values().any(Child::is_wanted)
     }
 
     fn spawn(&mut self, now: Millis, slot: usize, urgent: bool) -> ChildId {

@@ -301,7 +301,8 @@ impl<F: FnMut(u32) -> S, S: Into<Server>> Prefork<F> {
             prefork = prefork.on_unclean_death(move |dead| worker::close_session_of(dead, &access, &servers));
         }
         let mut listener = Some(listener);
-        Ok(prefork.run(|worker| {
+        // Owns the listener, which the parent closes when it begins to stop.
+        Ok(prefork.run(move |worker| {
             // Takes the child's copy; that of the parent stays for the next fork.
             let Some(listener) = listener.take() else { return 1 };
             let setup = WorkerSetup { plan: &plan, listener, addr, on_usr1: on_usr1.as_deref() };

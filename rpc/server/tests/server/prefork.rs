@@ -286,6 +286,20 @@ async fn a_listener_that_systemd_has_bound_is_served() {
 }
 
 #[tokio::test]
+async fn a_service_that_stops_frees_the_port_while_calls_run() {
+    let mut fixture = Fixture::start("2").await;
+    let (mut client, _) = fixture.connect().await;
+    let call = RunningCall::start(&mut client).await;
+    fixture.signal(Signal::SIGTERM);
+    // Waits until the port is free, as a replacement does.
+    drop(rpc_prefork::bind(fixture.addr).unwrap());
+    assert_eq!(client.answer().await, Answer::GoAway(CallId(2), Code::UNAVAILABLE));
+    assert_eq!(call.end(&mut client).await, ok(2, b"\"there\""));
+    drop(client);
+    assert!(fixture.ends().await.success());
+}
+
+#[tokio::test]
 async fn workers_of_a_killed_parent_free_the_port_and_finish_their_calls() {
     let mut fixture = Fixture::start("2").await;
     let (mut client, _) = fixture.connect().await;

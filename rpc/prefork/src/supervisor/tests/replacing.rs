@@ -107,6 +107,33 @@ fn stopping_workers_count_when_more_are_asked_for() {
 }
 
 #[test]
+fn the_last_worker_is_replaced_at_once_while_others_are_leaving() {
+    let mut world = ready_world(4);
+    for _ in 0..3 {
+        world.signal(Request::Fewer);
+    }
+    assert_eq!(world.asked.len(), 3);
+    world.advance(1_000);
+    world.exit(world.worker(0), Exit::Signal(11));
+    assert_eq!(world.slots(), [1, 2, 3, 0]);
+}
+
+#[test]
+fn a_successor_that_was_aborted_before_it_was_ready_takes_nobodys_place() {
+    let mut world = World::new(Config { boot_timeout: Some(Millis(3_000)), ..config(1) });
+    world.all_become_ready();
+    let old = world.worker(0);
+    world.signal(Request::Reload);
+    let successor = *world.workers.keys().last().unwrap();
+    world.advance(3_000);
+    assert!(world.aborted.contains(&successor));
+    world.becomes_ready(successor);
+    assert!(world.asked.is_empty(), "the old worker serves on");
+    world.exit(successor, Exit::Signal(6));
+    assert!(world.workers.contains_key(&old) && world.asked.is_empty());
+}
+
+#[test]
 fn a_silent_worker_is_aborted_then_killed_then_replaced() {
     let mut world = World::new(Config { heartbeat_timeout: Some(Millis(3_000)), ..config(2) });
     world.all_become_ready();

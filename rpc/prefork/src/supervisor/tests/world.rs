@@ -24,6 +24,8 @@ pub(super) struct World {
     pub(super) all_ready: u32,
     pub(super) gave_up: bool,
     pub(super) handed_over: bool,
+    /// The listeners are closed.
+    is_closed: bool,
     pub(super) exited: bool,
     /// Number of workers that were asked for.
     pub(super) wanted: usize,
@@ -55,6 +57,7 @@ impl World {
             all_ready: 0,
             gave_up: false,
             handed_over: false,
+            is_closed: false,
             exited: false,
             failing_forks: 0,
             has_served: false,
@@ -66,7 +69,8 @@ impl World {
     }
 
     pub(super) fn input(&mut self, input: Input) {
-        self.has_served |= matches!(input, Input::Ready(id) if self.workers.contains_key(&id));
+        self.has_served |=
+            matches!(input, Input::Ready(id) if self.workers.contains_key(&id) && self.is_to_stay(id));
         self.core.handle(self.now, input);
         self.drain();
     }
@@ -114,21 +118,22 @@ impl World {
     fn perform(&mut self, output: &Output) -> Option<ChildId> {
         match output.clone() {
             Output::Spawn { id, slot, urgent } => {
+                assert!(!self.is_closed, "started a worker without a listener");
                 assert!((slot as usize) < self.wanted, "{slot}");
                 assert!(self.seen.insert(id), "{id:?} was given twice");
                 if self.fork_fails() {
                     return Some(id);
                 }
-                let stays = |id: &ChildId| !self.asked.contains_key(id) && !self.aborted.contains(id);
-                let beside = self.workers.iter().any(|(id, s)| *s == slot && stays(id));
+                let beside = self.workers.iter().any(|(id, s)| *s == slot && self.is_to_stay(*id));
                 assert_eq!(
                     urgent,
                     self.has_served && !beside,
                     "a worker is urgent exactly if clients miss it"
                 );
+                let is_only_one = !self.workers.keys().any(|id| self.is_to_stay(*id));
                 self.workers.insert(id, slot);
                 self.spawned += 1;
-                assert!(self.workers.len() <= self.wanted + 1, "too many: {:?}", self.workers);
+                assert!(is_only_one || self.workers.len() <= self.wanted + 1, "too many: {:?}", self.workers);
             }
             Output::Help { id, dead } => {
                 assert!(self.config.helpers);
@@ -151,6 +156,10 @@ impl World {
                 assert!(self.programs.remove(&id), "handed over to no program");
                 assert!(!self.asked.contains_key(&id), "handed over to a program that was asked to stop");
                 self.handed_over = true;
+            }
+            Output::CloseListeners => {
+                assert!(!self.is_closed, "closed the listeners twice");
+                self.is_closed = true;
             }
             Output::Stop(id, stop) => {
                 let asks = self.workers.contains_key(&id) || self.programs.contains(&id);
@@ -182,6 +191,11 @@ impl World {
             }
         }
         None
+    }
+
+    /// Returns true unless the core has aborted a child or asked it to stop.
+    fn is_to_stay(&self, id: ChildId) -> bool {
+        !self.asked.contains_key(&id) && !self.aborted.contains(&id)
     }
 
     fn fork_fails(&mut self) -> bool {
