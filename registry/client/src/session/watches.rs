@@ -67,10 +67,8 @@ impl Watches {
         }
         if is_change(event.event) && event.event != EventType::NODE_CHILDREN_CHANGED && self.has_recursive() {
             add(WatchKind::Recursive, event.path.clone());
-            let mut below: &str = &event.path;
-            while let Some((parent, _)) = path::split(below) {
-                add(WatchKind::Recursive, parent.into());
-                below = parent;
+            for ancestor in ancestors(&event.path) {
+                add(WatchKind::Recursive, ancestor);
             }
         }
         ids
@@ -83,8 +81,7 @@ impl Watches {
         {
             return None;
         }
-        let parent = ByteString::from(path::split(&event.path)?.0);
-        let key = (WatchKind::Recursive, parent);
+        let key = (WatchKind::Recursive, ancestors(&event.path).next()?);
         self.contains(&key).then(|| WatchedEvent {
             event: EventType::NODE_CHILDREN_CHANGED,
             state: KeeperState::SYNC_CONNECTED,
@@ -150,6 +147,16 @@ impl Watches {
     fn has_recursive(&self) -> bool {
         self.by_key.last_key_value().is_some_and(|((kind, _), _)| *kind == WatchKind::Recursive)
     }
+}
+
+/// Returns the nodes above a node, from the nearest one to the root, as parts of its path: to copy each of them is work that is
+/// quadratic in the depth.
+fn ancestors(path: &ByteString) -> impl Iterator<Item = ByteString> {
+    let parent_of = |path: &ByteString| {
+        let (parent, _) = path::split(path)?;
+        Some(path.slice_ref(&path[..parent.len()]))
+    };
+    std::iter::successors(parent_of(path), parent_of)
 }
 
 /// Returns true for the events that a change of a node causes.
@@ -237,6 +244,17 @@ mod tests {
         assert_eq!(implied(EventType::NODE_DELETED, "/a").as_deref(), Some("/"));
         assert_eq!(implied(EventType::NODE_DATA_CHANGED, "/a/b"), None);
         assert_eq!(implied(EventType::NODE_CREATED, "/a/b/c"), None, "no watch stands at /a/b itself");
+    }
+
+    #[test]
+    fn the_nodes_above_a_node_are_not_copied() {
+        let path = ByteString::from("/a/b/c");
+        let above: Vec<ByteString> = ancestors(&path).collect();
+        assert_eq!(above, ["/a/b", "/a", "/"]);
+        assert!(above.iter().all(|ancestor| ancestor.as_ptr() == path.as_ptr()));
+        for alone in ["/", "", "none"] {
+            assert_eq!(ancestors(&alone.into()).next(), None, "{alone:?}");
+        }
     }
 
     #[test]
