@@ -2,7 +2,7 @@
 //!
 //! No rule of the protocol is here. The task ends when the core is closed.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::io;
 use std::pin::pin;
@@ -47,7 +47,8 @@ pub(crate) struct Driver {
     addresses: Vec<Vec<String>>,
     /// Server and address of the link.
     target: Target,
-    watches: HashMap<CallId, Notify>,
+    /// Handles of the watches that are set. No hash table, which would keep the memory of the most there have been.
+    watches: BTreeMap<CallId, Notify>,
     closers: Vec<oneshot::Sender<CloseResult>>,
     /// Number that was noted last.
     failed_rounds: u32,
@@ -78,7 +79,7 @@ impl Driver {
             addresses: vec![Vec::new(); servers.len()],
             servers: servers.into(),
             target: Target { server: 0, address: String::new() },
-            watches: HashMap::new(),
+            watches: BTreeMap::new(),
             closers: Vec::new(),
             failed_rounds: 0,
             ended: false,

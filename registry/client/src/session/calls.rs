@@ -6,7 +6,7 @@ use bytes::Bytes;
 use common::Millis;
 use zk_wire::{ByteString, OpCode, Xid, Zxid};
 
-use super::{Call, CallId, Outgoing, WatchKey};
+use super::{Call, CallId, Outgoing, WatchKey, pop};
 
 /// Pending calls; each is in exactly one of the lists.
 #[derive(Debug)]
@@ -141,7 +141,7 @@ impl<C> Calls<C> {
         if self.sent.front()?.xid != xid {
             return None;
         }
-        let purpose = self.sent.pop_front()?.purpose;
+        let purpose = pop(&mut self.sent)?.purpose;
         if let Purpose::Call(_, Some(key)) = &purpose
             && let Some(count) = self.setting.get_mut(key)
         {
@@ -164,7 +164,7 @@ impl<C> Calls<C> {
     }
 
     pub(super) fn pop_answered_auth(&mut self) -> Option<SentAuth<C>> {
-        self.sent_auths.pop_front()
+        pop(&mut self.sent_auths)
     }
 
     /// Takes out all callers that wait for an answer on the connection.
@@ -176,5 +176,25 @@ impl<C> Calls<C> {
             Purpose::Close | Purpose::Rewatch { .. } | Purpose::Restore | Purpose::Unwatch => None,
         });
         calls.chain(std::mem::take(&mut self.sent_auths).into_iter().map(|auth| auth.call))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::KEPT_ENTRIES;
+    use super::*;
+
+    #[test]
+    fn a_burst_of_calls_does_not_hold_memory_for_ever() {
+        let mut calls = Calls::new();
+        let mut burst = |size: usize| {
+            let xids: Vec<Xid> = (0..size).map(|_| calls.push_sent(Purpose::<()>::Unwatch)).collect();
+            for xid in xids {
+                assert!(calls.pop_answered(xid).is_some());
+            }
+            calls.sent.capacity()
+        };
+        assert_eq!(burst(KEPT_ENTRIES + 1), 0);
+        assert!(burst(KEPT_ENTRIES / 2) > 0, "a little is kept for the next ones");
     }
 }

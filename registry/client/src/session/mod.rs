@@ -43,6 +43,9 @@ use watches::Watches;
 /// Capacity above which the empty buffer of bytes to write is freed, so that one burst does not hold memory for ever.
 const KEPT: usize = 64 * 1024;
 
+/// Capacity, in entries, above which an empty queue is freed.
+const KEPT_ENTRIES: usize = 1024;
+
 /// Logical connection to an ensemble, over successive sessions. `C` is the shell's way to a caller.
 #[derive(Debug)]
 pub(crate) struct Session<C> {
@@ -194,7 +197,7 @@ impl<C> Session<C> {
     /// Returns the next output; `None` until the next input.
     #[must_use]
     pub(crate) fn poll_output(&mut self) -> Option<Output<C>> {
-        self.outputs.pop_front()
+        pop(&mut self.outputs)
     }
 
     /// Appends the bytes to write to `out`.
@@ -452,4 +455,13 @@ impl<C> Session<C> {
     fn fail(&mut self, call: Call<C>, failure: CallFailure) {
         self.outputs.push_back(Output::Complete { call, result: Err(failure), watching: false });
     }
+}
+
+/// Takes out the first entry of a queue. An empty queue holds no memory of a burst.
+fn pop<T>(queue: &mut VecDeque<T>) -> Option<T> {
+    let first = queue.pop_front();
+    if queue.is_empty() && queue.capacity() > KEPT_ENTRIES {
+        *queue = VecDeque::new();
+    }
+    first
 }

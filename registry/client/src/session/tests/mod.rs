@@ -15,7 +15,7 @@ mod withdrawals;
 use common::Millis;
 use zk_wire::{ErrorCode, EventType, OpCode, ReplyHeader, SessionId, Xid, Zxid};
 
-use super::{CallFailure, CallId, Input, WatchKind};
+use super::{Call, CallFailure, CallId, Input, KEPT_ENTRIES, Outgoing, WatchKind};
 use crate::session_state::SessionState;
 use crate::session_state::WatchLost;
 use rig::{Rig, RigLink, SESSION, TIMEOUT, config};
@@ -229,6 +229,19 @@ fn pending_calls_are_limited() {
     rig.answer(OpCode::GET_DATA, 5, ErrorCode::OK);
     rig.call(102, OpCode::GET_DATA);
     assert!(!rig.completed.contains_key(&102));
+}
+
+#[test]
+fn a_burst_of_outputs_does_not_hold_memory_for_ever() {
+    let mut rig = Rig::live();
+    for id in 0..3 * KEPT_ENTRIES as u64 {
+        // One output for each call beyond the limit of the pending ones, all before the first is taken.
+        let request = Outgoing { op: OpCode::GET_DATA, body: &[], watch: None };
+        rig.session.call(Millis(rig.now), Call { id: CallId(id), caller: () }, request, Millis(0));
+    }
+    rig.input(Input::Timeout);
+    assert!(rig.completed.len() > KEPT_ENTRIES);
+    assert_eq!(rig.session.outputs.capacity(), 0);
 }
 
 #[test]
