@@ -38,6 +38,8 @@ pub(crate) struct Attempts {
     lookup: Option<(Target, Resolving<'static>)>,
     openings: Vec<Opening>,
     question: Option<(usize, Asking)>,
+    /// Number of questions so far.
+    asked: usize,
 }
 
 struct Opening {
@@ -64,9 +66,10 @@ impl Attempts {
         Some(self.openings.remove(index).target)
     }
 
-    /// Asks a server for its mode; drops an earlier question.
+    /// Asks a server for its mode, at another address than the last time; drops an earlier question.
     pub(crate) fn ask_mode(&mut self, server: usize, name: String, connector: Arc<dyn Connect>) {
-        self.question = Some((server, Box::pin(is_read_write(name, connector))));
+        self.question = Some((server, Box::pin(is_read_write(name, self.asked, connector))));
+        self.asked = self.asked.wrapping_add(1);
     }
 
     /// Waits for the end of an attempt, for ever if there is none. Dropping the future loses nothing.
@@ -99,10 +102,13 @@ impl Attempts {
     }
 }
 
-/// Asks a server with the word `isro`, which servers that may be read-only answer with their mode.
-async fn is_read_write(server: String, connector: Arc<dyn Connect>) -> io::Result<bool> {
-    let addresses = connector.resolve(&server).await?;
-    let Some(address) = addresses.first() else { return Ok(false) };
+/// Asks a server with the word `isro`, which servers that may be read-only answer with their mode, at the address whose `turn` it
+/// is: nobody may listen at another one.
+async fn is_read_write(server: String, turn: usize, connector: Arc<dyn Connect>) -> io::Result<bool> {
+    let mut addresses = connector.resolve(&server).await?;
+    // A resolver may give them in another order each time.
+    addresses.sort_unstable();
+    let Some(address) = addresses.get(turn % addresses.len().max(1)) else { return Ok(false) };
     let mut stream = connector.connect(&server, address).await?;
     stream.write_all(b"isro").await?;
     stream.flush().await?;

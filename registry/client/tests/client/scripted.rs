@@ -1,18 +1,23 @@
 //! The driver against servers that follow a script, in tokio's paused time.
 
+use std::future::ready;
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::{Mutex, mpsc};
 use tokio::time::Instant;
-use zk_client::{Builder, Client, Error, ErrorCode, EventType, Expected, SessionState, connect_fn};
+use zk_client::{
+    Builder, Client, Connect, Connecting, Error, ErrorCode, EventType, Expected, Resolving, SessionState,
+    Stream,
+};
 use zk_wire::{
     ConnectRequest, ConnectResponse, Decode, Encode, GetData, GetDataResponse, KeeperState, OpCode,
     ReplyHeader, RequestHeader, SessionId, Stat, WatchedEvent, Xid, Zxid, decode_all, next_frame,
 };
+
+use crate::support::soon;
 
 const SESSION: SessionId = SessionId(0x51);
 
@@ -27,18 +32,55 @@ struct Listener {
     connections: Mutex<mpsc::UnboundedReceiver<DuplexStream>>,
 }
 
-fn listen() -> (Builder, Listener) {
-    let (sender, receiver) = mpsc::unbounded_channel();
-    let sender = Arc::new(sender);
-    let connect = connect_fn(move || {
-        let sender = Arc::clone(&sender);
-        async move {
+/// Finds the addresses of all names, and connects to the listener at those that are up.
+struct Named<R, U> {
+    resolve: R,
+    is_up: U,
+    sender: mpsc::UnboundedSender<DuplexStream>,
+}
+
+impl<R, U> Connect for Named<R, U>
+where
+    R: Fn(&str) -> Resolving<'static> + Send + Sync + 'static,
+    U: Fn(&str) -> bool + Send + Sync + 'static,
+{
+    fn resolve<'a>(&'a self, server: &'a str) -> Resolving<'a> {
+        (self.resolve)(server)
+    }
+
+    fn connect<'a>(&'a self, _server: &'a str, address: &'a str) -> Connecting<'a> {
+        let is_up = (self.is_up)(address);
+        Box::pin(async move {
             let (ours, theirs) = tokio::io::duplex(4096);
-            sender.send(theirs).map_err(|_| io::Error::from(io::ErrorKind::ConnectionRefused))?;
-            Ok(ours)
-        }
-    });
-    let builder = Client::builder().seed(7).session_timeout(Duration::from_secs(9)).via(connect);
+            let refused = |()| io::Error::from(io::ErrorKind::ConnectionRefused);
+            if is_up { self.sender.send(theirs).map_err(|_| ()) } else { Err(()) }.map_err(refused)?;
+            Ok(Box::new(ours) as Box<dyn Stream>)
+        })
+    }
+}
+
+/// Finds that a name is its only address.
+fn found_at_once(server: &str) -> Resolving<'static> {
+    found(&[server])
+}
+
+fn found(addresses: &[&str]) -> Resolving<'static> {
+    let addresses = addresses.iter().map(ToString::to_string).collect();
+    Box::pin(ready(Ok(addresses)))
+}
+
+fn listen() -> (Builder, Listener) {
+    listen_at(found_at_once, |_| true)
+}
+
+/// Listens at the addresses that are up.
+fn listen_at(
+    resolve: impl Fn(&str) -> Resolving<'static> + Send + Sync + 'static,
+    is_up: impl Fn(&str) -> bool + Send + Sync + 'static,
+) -> (Builder, Listener) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let builder = Client::builder().seed(7).session_timeout(Duration::from_secs(9));
+    let builder = builder.via(Named { resolve, is_up, sender });
     (builder, Listener { connections: Mutex::new(receiver) })
 }
 
@@ -341,4 +383,20 @@ async fn a_client_of_a_read_only_server_moves_to_the_first_one_that_says_it_take
     let (_peer, request) = listener.attach(SESSION).await;
     assert_eq!(request.session_id, SessionId::NONE, "the session of a read-only server is its own");
     client.states().wait_for(|state| *state == SessionState::Connected(SESSION)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_of_a_read_only_server_asks_for_the_mode_at_each_address_of_a_name() {
+    let (builder, listener) = listen_at(|_| found(&["gone", "here"]), |address| address == "here");
+    let builder = builder.servers("h").read_only(true);
+    let (client, (_peer, _)) =
+        tokio::join!(builder.connect(), listener.attach_in_mode(SessionId(0x99), true));
+    let client = client.unwrap();
+    let mut asked = soon(listener.accept()).await;
+    let mut word = [0; 4];
+    asked.stream.read_exact(&mut word).await.unwrap();
+    assert_eq!(&word, b"isro");
+    asked.stream.write_all(b"rw").await.unwrap();
+    let _live = listener.attach(SESSION).await;
+    soon(client.states().wait_for(|state| *state == SessionState::Connected(SESSION))).await.unwrap();
 }
