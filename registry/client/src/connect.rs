@@ -21,8 +21,9 @@ pub type Resolving<'a> = Pin<Box<dyn Future<Output = io::Result<Vec<String>>> + 
 /// Opens connections to servers.
 pub trait Connect: Send + Sync + 'static {
     /// Finds the addresses of `server`, an entry of the list as `host:port`, for [`connect`](Self::connect). The client asks
-    /// again in every round through its servers, and uses the last answer where a later one is late or missing. It tries the
-    /// addresses in random order. By default the entry is its only address. Dropping the future gives up.
+    /// again in every round through its servers, and uses the last answer where a later one is late or missing; a late answer
+    /// counts in a later round, if it takes less than 30 seconds. It tries the addresses in random order. By default the entry is
+    /// its only address. Dropping the future gives up.
     fn resolve<'a>(&'a self, server: &'a str) -> Resolving<'a> {
         Box::pin(std::future::ready(Ok(vec![server.to_owned()])))
     }

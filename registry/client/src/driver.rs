@@ -146,7 +146,8 @@ impl Driver {
                 self.handle(now, Input::LookedUp(0));
             }
             AttemptEvent::Opened(_, target, Ok(stream)) => {
-                (self.attempts, self.target) = (Attempts::default(), target);
+                self.attempts.connected();
+                self.target = target;
                 self.link = Some(Link::new(stream));
                 self.handle(now, Input::Connected);
             }
@@ -231,8 +232,8 @@ impl Driver {
     fn perform(&mut self, output: Output<Caller>) {
         match output {
             Output::LookUp { server } => self.look_up(server),
-            Output::StopLookUp => {
-                if let Some(target) = self.attempts.stop_look_up() {
+            Output::LeaveLookUp => {
+                if let Some(target) = self.attempts.leave_look_up() {
                     self.blame(&target, "the name could not be looked up in time".to_owned());
                 }
             }
@@ -304,7 +305,7 @@ impl Driver {
         let target = Target { server, address: self.servers[server].clone() };
         let (connector, servers) = (Arc::clone(&self.connector), Arc::clone(&self.servers));
         let resolving = async move { connector.resolve(&servers[server]).await };
-        self.attempts.look_up(target, Box::pin(resolving));
+        self.attempts.look_up(self.clock.now(), target, || Box::pin(resolving));
     }
 
     fn open(&mut self, attempt: AttemptId, server: usize, address: usize) {

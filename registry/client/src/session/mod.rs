@@ -299,7 +299,7 @@ impl<C> Session<C> {
         self.ask_if_due(now);
         match self.link {
             LinkState::LookingUp { until, .. } if until <= now => {
-                self.outputs.push_back(Output::StopLookUp);
+                self.outputs.push_back(Output::LeaveLookUp);
                 self.handle_looked_up(now, 0);
             }
             LinkState::Opening { until, .. } if until <= now => {

@@ -86,8 +86,8 @@ pub(crate) struct AttemptId(pub(crate) u64);
 pub(crate) enum Output<C> {
     /// Find the addresses of the server with this index. There is no connection now.
     LookUp { server: usize },
-    /// Stop looking up: it takes too long.
-    StopLookUp,
+    /// Stop waiting for the addresses. The lookup goes on: its answer counts at the next [`Output::LookUp`] of the server.
+    LeaveLookUp,
     /// Open a connection to an address, by its index among the addresses found. Earlier attempts go on.
     Connect { attempt: AttemptId, server: usize, address: usize },
     /// Drop an attempt to open a connection.

@@ -1,7 +1,9 @@
 //! The driver against servers that follow a script, in tokio's paused time.
 
-use std::future::ready;
+use std::future::{pending, ready};
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -32,6 +34,9 @@ struct Listener {
     connections: Mutex<mpsc::UnboundedReceiver<DuplexStream>>,
 }
 
+/// Address that hangs up at once if it is not up; all others refuse.
+const HANGS_UP: &str = "hangs up";
+
 /// Finds the addresses of all names, and connects to the listener at those that are up.
 struct Named<R, U> {
     resolve: R,
@@ -52,8 +57,9 @@ where
         let is_up = (self.is_up)(address);
         Box::pin(async move {
             let (ours, theirs) = tokio::io::duplex(4096);
-            let refused = |()| io::Error::from(io::ErrorKind::ConnectionRefused);
-            if is_up { self.sender.send(theirs).map_err(|_| ()) } else { Err(()) }.map_err(refused)?;
+            if !is_up && address != HANGS_UP || is_up && self.sender.send(theirs).is_err() {
+                return Err(io::ErrorKind::ConnectionRefused.into());
+            }
             Ok(Box::new(ours) as Box<dyn Stream>)
         })
     }
@@ -399,4 +405,42 @@ async fn a_client_of_a_read_only_server_asks_for_the_mode_at_each_address_of_a_n
     asked.stream.write_all(b"rw").await.unwrap();
     let _live = listener.attach(SESSION).await;
     soon(client.states().wait_for(|state| *state == SessionState::Connected(SESSION))).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_has_moved_is_found_by_a_resolver_that_is_always_slow() {
+    const SECOND: Duration = Duration::from_secs(1);
+    for (old, lookups) in [
+        ("old", [Some(SECOND); 2]),
+        ("old", [Some(8 * SECOND); 2]),
+        ("old", [None, Some(SECOND)]),
+        (HANGS_UP, [Some(SECOND); 2]),
+    ] {
+        let begun = Arc::new(AtomicUsize::new(0));
+        let (counted, known) = (Arc::clone(&begun), Arc::clone(&begun));
+        let resolve = move |_: &str| -> Resolving<'static> {
+            let Some(later) = counted.fetch_add(1, Ordering::SeqCst).checked_sub(1) else {
+                return found(&[old]);
+            };
+            let lookup = lookups[later];
+            Box::pin(async move {
+                match lookup {
+                    Some(time) => tokio::time::sleep(time).await,
+                    None => pending().await,
+                }
+                found(&["new"]).await
+            })
+        };
+        // The server moves as soon as its name is looked up again.
+        let is_up = move |address: &str| address == "new" || known.load(Ordering::SeqCst) == 1;
+        let (builder, listener) = listen_at(resolve, is_up);
+        let (client, connection) = tokio::join!(builder.servers("h").connect(), listener.attach(SESSION));
+        let client = client.unwrap();
+        drop(connection);
+        let again = tokio::time::timeout(40 * SECOND, listener.accept()).await;
+        let _peer = again.unwrap_or_else(|_| panic!("{old}: {lookups:?} is heard"));
+        let expected = 1 + lookups.iter().position(Option::is_some).unwrap() + 1;
+        assert_eq!(begun.load(Ordering::SeqCst), expected, "one lookup at a time");
+        drop(client);
+    }
 }

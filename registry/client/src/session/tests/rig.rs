@@ -144,7 +144,7 @@ impl Rig {
                 assert!(!self.has_link(), "never two connections at once");
                 self.looked_up = (!self.is_resolver_silent).then_some(self.addresses);
             }
-            Output::StopLookUp => assert!(self.is_resolver_silent),
+            Output::LeaveLookUp => assert!(self.is_resolver_silent),
             Output::Connect { attempt, server, address } => {
                 assert!(!self.has_link(), "never two connections at once");
                 self.link = RigLink::Opening;
