@@ -10,15 +10,11 @@ use super::{CallFailure, CloseResult, DisconnectCause, LinkState, Outgoing, Outp
 use crate::session_state::{Credentials, SessionState};
 
 impl<C> Session<C> {
-    pub(super) fn handle_frame(&mut self, now: Millis, mut body: Bytes) {
+    pub(super) fn handle_frame(&mut self, now: Millis, body: Bytes) {
         let handled = match self.link {
             LinkState::Handshaking { probing, .. } => self.handle_connect_response(now, probing, body),
             LinkState::Checking { .. } => self.handle_check(now, body),
-            LinkState::Leaving { .. } => match decode_header(&mut body) {
-                Ok(header) if header.xid == LEAVE => Err(DisconnectCause::CaughtUp),
-                Ok(_) => Err(UNASKED),
-                Err(cause) => Err(cause),
-            },
+            LinkState::Leaving { in_doubt, .. } => self.handle_left(now, in_doubt, body),
             LinkState::LoggingIn { probing, .. } => self.handle_login_reply(now, probing, body),
             LinkState::Identifying { until, accepted } => {
                 self.handle_identity_reply(now, until, accepted, body)
@@ -103,18 +99,21 @@ impl<C> Session<C> {
         self.link = LinkState::Checking { until: now + self.ping_interval() };
     }
 
-    /// Handles the answer in a probe session: its header shows the last transaction of the servers. The start of the probe
-    /// session is a transaction after all that we have seen. If its number is not higher, the servers have lost what we have
-    /// seen: our session is over, even if they still know it, and the probe takes its place. Otherwise our session goes on,
-    /// over another connection.
+    /// Handles the answer in a probe session: its header shows the last transaction of the servers. If its number is below that
+    /// of what we have seen, the servers have lost that: our session is over, even if they still know it, and the probe takes
+    /// its place. If it is above, our session goes on, over another connection.
+    ///
+    /// If it is the same, the transaction may be the one that we have seen, or the start of the probe session, which took the
+    /// number of one that is lost. Only the first is possible where one server alone knows the probe session
+    /// (`localSessionsEnabled`); its end decides, see `handle_left`.
     fn handle_check(&mut self, now: Millis, mut body: Bytes) -> Result<(), DisconnectCause> {
         let header = decode_header(&mut body)?;
         if header.xid != CHECK {
             return Err(UNASKED);
         }
-        let has_lost = header.err == ErrorCode::OK && header.zxid <= self.seen && self.closing.is_none();
+        let counts = header.err == ErrorCode::OK && self.closing.is_none();
         match self.probe.take() {
-            Some((credentials, timeout)) if has_lost => {
+            Some((credentials, timeout)) if counts && header.zxid < self.seen => {
                 self.end_session();
                 (self.credentials, self.timeout, self.seen) = (Some(credentials), timeout, header.zxid);
                 self.watched_since = self.seen;
@@ -123,10 +122,27 @@ impl<C> Session<C> {
             _ => {
                 self.refused = false;
                 self.send_leave(now);
-                self.link = LinkState::Leaving { until: now + self.ping_interval() };
+                let in_doubt = counts && header.zxid == self.seen;
+                self.link = LinkState::Leaving { until: now + self.ping_interval(), in_doubt };
             }
         }
         Ok(())
+    }
+
+    /// Handles the end of a probe session. It is a transaction if its start was one. A session of one server alone takes none,
+    /// at its start and at its end. A write of another client in this short time looks the same: then our session is given up,
+    /// because to go on without what is lost is worse.
+    fn handle_left(&mut self, now: Millis, in_doubt: bool, mut body: Bytes) -> Result<(), DisconnectCause> {
+        let header = decode_header(&mut body)?;
+        if header.xid != LEAVE {
+            return Err(UNASKED);
+        }
+        let was_transaction = header.err == ErrorCode::OK && header.zxid > self.seen;
+        if in_doubt && was_transaction && self.closing.is_none() {
+            self.expire(now);
+            return Ok(());
+        }
+        Err(DisconnectCause::CaughtUp)
     }
 
     /// Uses the connection for our session: first gives its identities and waits for the answers, because servers tell

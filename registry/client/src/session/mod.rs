@@ -108,8 +108,8 @@ enum LinkState {
     Handshaking { until: Millis, probing: bool },
     /// Waiting for the last transaction of the servers, in a probe session.
     Checking { until: Millis },
-    /// Waiting for the end of a probe session, because the servers are not behind.
-    Leaving { until: Millis },
+    /// Waiting for the end of a probe session. With `in_doubt` it shows if the servers have lost data; otherwise they have not.
+    Leaving { until: Millis, in_doubt: bool },
     /// Waiting for the next token of the login, in our session or a probe session, until this time.
     LoggingIn { until: Millis, probing: bool },
     /// Waiting for the answers to the identities of the session, until this time.
@@ -242,7 +242,7 @@ impl<C> Session<C> {
             | LinkState::Opening { until, .. }
             | LinkState::Handshaking { until, .. }
             | LinkState::Checking { until }
-            | LinkState::Leaving { until }
+            | LinkState::Leaving { until, .. }
             | LinkState::LoggingIn { until, .. }
             | LinkState::Identifying { until, .. } => until,
             LinkState::Live { heard, wrote, owed } => {
@@ -307,7 +307,7 @@ impl<C> Session<C> {
             }
             LinkState::Handshaking { until, .. }
             | LinkState::Checking { until }
-            | LinkState::Leaving { until }
+            | LinkState::Leaving { until, .. }
             | LinkState::LoggingIn { until, .. }
             | LinkState::Identifying { until, .. }
                 if until <= now =>

@@ -94,6 +94,27 @@ async fn a_client_does_not_go_back_in_time_when_it_looks_for_another_server() {
 }
 
 #[tokio::test]
+async fn a_session_goes_on_at_a_server_that_was_behind_and_gives_sessions_of_its_own() {
+    let builder = ZkMini::builder().servers(3).local_sessions(true).local_session_upgrades(true);
+    let zk = builder.start().await.unwrap();
+    let (behind, own) = (zk.server(1).unwrap(), zk.server(2).unwrap());
+    zk.server(3).unwrap().lead().await.unwrap();
+    behind.stop().await;
+    let servers = format!("{},{}", behind.connect_string(), own.connect_string());
+    let client = Client::connect(&servers).await.unwrap();
+    behind.start().await.unwrap();
+    behind.lag(Lag::Transactions(10)).await.unwrap();
+    // Makes the session one of all servers.
+    client.create("/mine", "", CreateMode::Ephemeral).await.unwrap();
+    let connected = client.state();
+    own.stop().await;
+    let is_disconnected = |state: &SessionState| matches!(state, SessionState::Disconnected(_));
+    until(&client, is_disconnected).await;
+    assert_eq!(until(&client, |state| !is_disconnected(state)).await, connected);
+    assert!(client.exists("/mine").await.unwrap().is_some());
+}
+
+#[tokio::test]
 async fn read_only_clients_are_served_without_a_quorum_and_get_a_session_of_all_when_it_is_back() {
     let zk = three().await;
     zk.create("/a", "kept").await.unwrap();

@@ -256,7 +256,7 @@ fn a_server_that_lost_data_ends_the_session_and_gives_a_new_one() {
     );
     rig.give_session(SessionId(0x52));
     assert_eq!(rig.states.last(), Some(&SessionState::Disconnected(SESSION)), "not yet");
-    rig.answer(OpCode::SYNC, 77, ErrorCode::OK);
+    rig.answer(OpCode::SYNC, 76, ErrorCode::OK);
     let told = [
         SessionState::Disconnected(SESSION),
         SessionState::Connecting,
@@ -288,6 +288,34 @@ fn a_server_that_was_only_behind_continues_the_session_and_keeps_no_probe() {
     rig.give_session(SESSION);
     assert_eq!(rig.states.last(), Some(&SessionState::Connected(SESSION)));
     assert_eq!(rig.ops(), [OpCode::GET_DATA]);
+}
+
+#[test]
+fn a_server_that_lost_one_transaction_ends_the_session() {
+    let mut rig = refused();
+    rig.watch(2, WatchKind::Data, "/a");
+    rig.give_session(SessionId(0x52));
+    // The start of the probe session has taken its number.
+    rig.answer(OpCode::SYNC, 77, ErrorCode::OK);
+    rig.answer(OpCode::CLOSE_SESSION, 78, ErrorCode::OK);
+    assert_eq!(rig.states.last(), Some(&SessionState::Connecting));
+    assert_eq!(rig.completed[&2], Err(CallFailure::SessionExpired));
+    rig.accept();
+    let handshake = rig.handshake.clone().unwrap();
+    assert_eq!((handshake.session_id, handshake.last_zxid_seen), (SessionId::NONE, Zxid(0)));
+}
+
+#[test]
+fn a_probe_that_one_server_alone_knows_does_not_end_the_session() {
+    for (zxid, end) in [(77, ErrorCode::OK), (78, ErrorCode::OPERATION_TIMEOUT)] {
+        let mut rig = refused();
+        rig.give_session(SessionId(0x52));
+        // Neither its start nor its end is a transaction.
+        rig.answer(OpCode::SYNC, 77, ErrorCode::OK);
+        rig.answer(OpCode::CLOSE_SESSION, zxid, end);
+        rig.attach_again();
+        assert_eq!(rig.states.last(), Some(&SessionState::Connected(SESSION)), "{zxid} {end}");
+    }
 }
 
 #[test]
