@@ -79,7 +79,7 @@ impl Group {
         match &mut self.order {
             Order::PowerOfTwo | Order::Random => {}
             Order::Turns(turns) => turns.update(ours.map(|(_, member)| (member.id, member.weight)), random),
-            Order::Ring(ring) => ring.update(ours),
+            Order::Ring(ring) => ring.update(ours.map(|(at, _)| at)),
         }
     }
 

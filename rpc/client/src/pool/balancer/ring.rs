@@ -14,6 +14,8 @@ pub(super) struct Ring {
     load_percent: u64,
     /// Hashes and places of members, in the order of the hashes.
     points: Vec<(u64, usize)>,
+    /// Places of members whose points have not been made yet: the next key needs them, and many connections may come first.
+    next: Option<Vec<usize>>,
     /// Number of times that the points were made.
     #[cfg(test)]
     pub(super) updates: u32,
@@ -24,15 +26,21 @@ impl Ring {
         Self {
             load_percent: load_percent.max(101).into(),
             points: Vec::new(),
+            next: None,
             #[cfg(test)]
             updates: 0,
         }
     }
 
-    /// Takes new members or weights. The points of a member depend on its place in the service, on its weight compared with
-    /// the heaviest, and on its rank among the processes of that place, so that they are the same for all clients.
-    pub(super) fn update<'a>(&mut self, members: impl Iterator<Item = (usize, &'a Member)>) {
-        let mut members: Vec<_> = members.collect();
+    /// Takes the places of new members, or of those with new weights.
+    pub(super) fn update(&mut self, places: impl Iterator<Item = usize>) {
+        self.next = Some(places.collect());
+    }
+
+    /// Makes the points. Those of a member depend on its place in the service, on its weight compared with the heaviest, and
+    /// on its rank among the processes of that place, so that they are the same for all clients.
+    fn make(&mut self, members: &[Member], places: Vec<usize>) {
+        let mut members: Vec<_> = places.into_iter().map(|at| (at, &members[at])).collect();
         members.sort_by(|(_, a), (_, b)| (&a.place, &a.instance, a.id).cmp(&(&b.place, &b.instance, b.id)));
         let heaviest = members.iter().map(|(_, member)| u64::from(member.weight)).max().unwrap_or(1);
         self.points.clear();
@@ -55,12 +63,15 @@ impl Ring {
     /// Returns the place of the member to which a key belongs, while so many calls are on their way to all members, and those
     /// that are in have so much weight together; `None` if no fit member has room.
     pub(super) fn find(
-        &self,
+        &mut self,
         members: &[Member],
         (calls, weight_in): (usize, u64),
         key: u64,
         is_fit: impl Fn(&Member) -> bool,
     ) -> Option<usize> {
+        if let Some(places) = self.next.take() {
+            self.make(members, places);
+        }
         if weight_in == 0 {
             return None;
         }
@@ -85,7 +96,7 @@ mod tests {
 
     fn ring(members: &[Member]) -> Ring {
         let mut ring = Ring::new(125);
-        ring.update(members.iter().enumerate());
+        ring.update(0..members.len());
         ring
     }
 
@@ -93,7 +104,7 @@ mod tests {
         members.iter().map(|member| u64::from(member.weight)).sum()
     }
 
-    fn find(ring: &Ring, members: &[Member], key: u64) -> Option<usize> {
+    fn find(ring: &mut Ring, members: &[Member], key: u64) -> Option<usize> {
         let calls = members.iter().map(|member| member.in_flight).sum();
         ring.find(members, (calls, weight(members)), hash([&key.to_le_bytes()[..]]), |_| true)
     }
@@ -101,8 +112,8 @@ mod tests {
     #[test]
     fn keys_are_spread_by_weight() {
         let members = weighing(&[100, 100, 50]);
-        let (ring, mut counts) = (ring(&members), [0_u32; 3]);
-        (0..10_000).for_each(|key| counts[find(&ring, &members, key).unwrap()] += 1);
+        let (mut ring, mut counts) = (ring(&members), [0_u32; 3]);
+        (0..10_000).for_each(|key| counts[find(&mut ring, &members, key).unwrap()] += 1);
         assert!(counts[..2].iter().all(|count| (3_200..4_800).contains(count)), "{counts:?}");
         assert!((1_400..2_600).contains(&counts[2]), "{counts:?}");
     }
@@ -110,9 +121,9 @@ mod tests {
     #[test]
     fn who_is_not_fit_gives_its_keys_to_the_others_and_takes_them_back() {
         let members = weighing(&[1; 4]);
-        let ring = ring(&members);
+        let mut ring = ring(&members);
         for key in 0..100 {
-            let own = find(&ring, &members, key).unwrap();
+            let own = find(&mut ring, &members, key).unwrap();
             let is_fit = |member: &Member| member.id != members[own].id;
             let other = ring.find(&members, (0, weight(&members)), hash([&key.to_le_bytes()[..]]), is_fit);
             assert!(other.is_some_and(|other| other != own));
@@ -126,10 +137,10 @@ mod tests {
             let all = weighing(&vec![7; n]);
             let mut left = weighing(&vec![7; n]);
             let gone = left.remove(gone.index(n)).addr;
-            let (before, after) = (ring(&all), ring(&left));
+            let (mut before, mut after) = (ring(&all), ring(&left));
             for key in 0..200 {
-                let old = &all[find(&before, &all, key).unwrap()].addr;
-                let new = &left[find(&after, &left, key).unwrap()].addr;
+                let old = &all[find(&mut before, &all, key).unwrap()].addr;
+                let new = &left[find(&mut after, &left, key).unwrap()].addr;
                 prop_assert!(old == new || *old == gone, "{} moved from {} to {}", key, old, new);
             }
         }
@@ -139,9 +150,9 @@ mod tests {
             weights in proptest::collection::vec(1u32..5, 1..8), keys in 1u64..4, calls in 1usize..200,
         ) {
             let mut members = weighing(&weights);
-            let ring = ring(&members);
+            let mut ring = ring(&members);
             for call in 0..calls as u64 {
-                let at = find(&ring, &members, call % keys);
+                let at = find(&mut ring, &members, call % keys);
                 prop_assert!(at.is_some());
                 members[at.unwrap()].in_flight += 1;
             }
