@@ -31,7 +31,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
     let addr = listener.local_addr()?;
     Prefork::new(Options::default().workers(2))
         .on_ready(move || println!("ready {addr}"))
-        .run(|worker| i32::from(work(&worker, &listener).is_err()))?;
+        .run(move |worker| i32::from(work(&worker, &listener).is_err()))?;
     Ok(())
 }
 

@@ -35,7 +35,7 @@ fn serve(directory: &Path) -> Result<(), Box<dyn Error>> {
     Prefork::new(Options::default().workers(2).control(directory.join("control")))
         .on_ready(move || println!("ready {addr}"))
         .on_usr1(|| println!("usr1: a real service would reopen its log here"))
-        .run(|worker| i32::from(work(&worker, &listener, &directory.join("greeting")).is_err()))?;
+        .run(move |worker| i32::from(work(&worker, &listener, &directory.join("greeting")).is_err()))?;
     Ok(())
 }
 
