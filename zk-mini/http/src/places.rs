@@ -2,6 +2,7 @@
 //! open connections and send nothing keep nobody out.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -35,6 +36,8 @@ pub(crate) struct ConnectionPlace {
     waits: Mutex<Option<u64>>,
     given_away: Arc<Notify>,
     is_turned_away: bool,
+    /// An answer is complete, and perhaps not yet with its client.
+    is_answered: AtomicBool,
 }
 
 impl Places {
@@ -67,6 +70,7 @@ impl Places {
             waits: Mutex::new(None),
             given_away: Arc::default(),
             is_turned_away,
+            is_answered: AtomicBool::new(false),
         });
         place.wait();
         Some(place)
@@ -102,8 +106,21 @@ impl ConnectionPlace {
         }
     }
 
+    /// Notes that an answer is complete. The connection waits for a request once the client has it.
+    pub(crate) fn answered(&self) {
+        self.is_answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that the transport has taken all that was written.
+    pub(crate) fn sent(&self) {
+        if self.is_answered.swap(false, Ordering::Relaxed) {
+            self.wait();
+        }
+    }
+
     /// Notes that a request is being answered.
     pub(crate) fn work(&self) {
+        self.is_answered.store(false, Ordering::Relaxed);
         let mut state = self.places.lock();
         if let Some(at) = self.waits().take() {
             state.waiting.remove(&at);

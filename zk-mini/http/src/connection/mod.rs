@@ -94,7 +94,8 @@ async fn exchange(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(app.shared.settings.head_time);
     http.max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
-    let stream = TokioIo::new(Worded::new(Patient::new(stream, app.shared.settings.write_time)));
+    let stream =
+        TokioIo::new(Worded::new(Patient::new(stream, app.shared.settings.write_time, Arc::clone(place))));
     let service = service_fn(|request| {
         let (app, router, place) = (app.clone(), router.clone(), Arc::clone(place));
         Box::pin(async move { Ok::<_, Infallible>(answer(request, app, router, place).await) })
@@ -210,17 +211,47 @@ mod tests {
         panic!("a defect")
     }
 
-    #[tokio::test]
-    async fn a_panic_is_answered_and_the_connection_goes_on() {
-        let zk = ZkMini::builder().in_memory().start().await.unwrap();
-        let app = App {
-            server: zk.clone(),
-            shared: Arc::new(Shared::new(Settings::default())),
+    fn app(zk: &ZkMini, settings: Settings) -> App {
+        App {
+            server: (**zk).clone(),
+            shared: Arc::new(Shared::new(settings)),
             face: Arc::new(Face::Full),
             peer: None,
             listener: None,
             at_end: AtEnd::default(),
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_slow_to_take_its_answer_keeps_its_place() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let app = app(&zk, Settings::default().max_connections(1));
+        let long = "long ".repeat(100_000);
+        let body = long.clone();
+        let router = Router::new().route("/long", get(|| async { body }));
+        let (mut slow, far) = tokio::io::duplex(64);
+        tokio::spawn(serve(far, app.clone(), router.clone()));
+        let request = b"GET /long HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+        slow.write_all(request).await.unwrap();
+        let mut first = [0; 200];
+        slow.read_exact(&mut first).await.unwrap();
+
+        let (mut next, far) = tokio::io::duplex(4096);
+        tokio::spawn(serve(far, app, router));
+        next.write_all(request).await.unwrap();
+        let mut refused = String::new();
+        next.read_to_string(&mut refused).await.unwrap();
+        assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+
+        let mut rest = String::new();
+        slow.read_to_string(&mut rest).await.unwrap();
+        assert!(rest.ends_with(&long[1_000..]));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_answered_and_the_connection_goes_on() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let app = app(&zk, Settings::default());
         let (mut near, far) = tokio::io::duplex(4096);
         let router = Router::new().route("/v1/panic", get(panic)).route("/well", get(|| async { "well" }));
         tokio::spawn(serve(far, app, router));

@@ -2,24 +2,28 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// A stream whose writes fail if the peer reads nothing for a time.
+use crate::places::ConnectionPlace;
+
+/// A stream whose writes fail if the peer reads nothing for a time. Its place hears when the peer has everything.
 #[derive(Debug)]
 pub(super) struct Patient<S> {
     stream: S,
+    place: Arc<ConnectionPlace>,
     time: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     is_waiting: bool,
 }
 
 impl<S> Patient<S> {
-    pub(super) fn new(stream: S, time: Duration) -> Self {
-        Self { stream, time, timer: None, is_waiting: false }
+    pub(super) fn new(stream: S, time: Duration, place: Arc<ConnectionPlace>) -> Self {
+        Self { stream, place, time, timer: None, is_waiting: false }
     }
 
     /// Gives up a write when its time is over.
@@ -69,6 +73,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let result = Pin::new(&mut self.stream).poll_flush(cx);
+        if result.is_ready() {
+            self.place.sent();
+        }
         self.bounded(cx, result)
     }
 
@@ -81,13 +88,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::places::Places;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     #[tokio::test(start_paused = true)]
     async fn a_peer_that_reads_now_and_then_is_waited_for_and_one_that_does_not_is_not() {
         let time = Duration::from_secs(20);
         let (near, mut far) = tokio::io::duplex(4);
-        let mut near = Patient::new(near, time);
+        let mut near = Patient::new(near, time, Places::new(1).take().unwrap());
         let reads = async {
             let mut read = [0; 4];
             for _ in 0..5 {

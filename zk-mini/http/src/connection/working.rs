@@ -10,7 +10,7 @@ use hyper::body::{Frame, SizeHint};
 
 use crate::places::ConnectionPlace;
 
-/// Body of an answer. The connection waits for the next request when hyper drops it.
+/// Body of an answer. When hyper drops it, the rest of the answer is on its way.
 #[derive(Debug)]
 pub(super) struct Working {
     body: Body,
@@ -25,7 +25,7 @@ impl Working {
 
 impl Drop for Working {
     fn drop(&mut self) {
-        self.place.wait();
+        self.place.answered();
     }
 }
 
