@@ -1,6 +1,9 @@
 //! Connections that live long take no more memory, whatever has gone through them. One test, alone in its process: the memory is
 //! that of servers and clients together.
 
+use std::future::ready;
+
+use futures_util::{StreamExt, stream};
 use integration_tests::procfs;
 use nix::unistd::Pid;
 use rpc_server::{Context, Messages, Server, Service, Status};
@@ -12,6 +15,10 @@ const TIMES: usize = 25_000;
 
 /// Repetitions that fill buffers, caches and the history.
 const WARM_UP: usize = 5_000;
+
+/// Number of streams that stay open, and length of their arguments.
+const STREAMS: usize = 200;
+const ARGUMENT: usize = 64 << 10;
 
 /// Growth that is taken for chance, in bytes.
 const CHANCE: u64 = 1 << 20;
@@ -40,13 +47,21 @@ async fn long_connections_take_no_more_memory() {
 
     let zk = ZkMini::builder().in_memory().start().await.unwrap();
     let connector = zk.connector();
-    let via = connect_fn(move || std::future::ready(connector.connect()));
+    let via = connect_fn(move || ready(connector.connect()));
     let client = Client::builder().via(via).connect().await.unwrap();
     takes_no_memory("reads in memory", async || drop(client.get("/").await.unwrap())).await;
 
     let echo = |text: String, _: Context| async move { Ok::<_, Status>(text) };
-    let stream = |texts: Messages<String>, _: Context| async move { Ok::<_, Status>(texts) };
-    let service = Service::builder("echo").method("echo", echo).bidi_stream("stream", stream).build();
+    let both = |texts: Messages<String>, _: Context| async move { Ok::<_, Status>(texts) };
+    // After the first message there is none.
+    let watch = |_: String, _: Context| async move {
+        Ok::<_, Status>(stream::once(ready(Ok("first".to_owned()))).chain(stream::pending()))
+    };
+    let service = Service::builder("echo")
+        .method("echo", echo)
+        .server_stream("watch", watch)
+        .bidi_stream("stream", both)
+        .build();
     let server = Server::new(service).in_memory();
     let client = rpc_client::Client::in_memory("echo", move || server.connect()).connect().await.unwrap();
     let text = "a".repeat(100);
@@ -60,6 +75,16 @@ async fn long_connections_take_no_more_memory() {
         assert!(answers.next().await.unwrap().is_ok());
     })
     .await;
+
+    let (argument, mut open) = ("a".repeat(ARGUMENT), Vec::new());
+    let before = resident();
+    for _ in 0..STREAMS {
+        let mut messages = client.server_stream::<str, String>("watch", &argument).await.unwrap();
+        assert!(messages.next().await.unwrap().is_ok());
+        open.push(messages);
+    }
+    let grown = resident().saturating_sub(before);
+    assert!(grown < (STREAMS * ARGUMENT / 2) as u64, "open streams keep their arguments: {grown} bytes");
 }
 
 /// Does something very often.

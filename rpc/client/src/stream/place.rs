@@ -54,6 +54,18 @@ impl StreamPlace {
     /// Notes that no other stream may come here.
     pub(super) fn settle(&self) {
         self.is_settled.store(true, Ordering::SeqCst);
+        self.forget_the_next();
+    }
+
+    /// Frees what it takes to open another stream: the argument may be long, and the stream may stay open for days.
+    fn forget_the_next(&self) {
+        // Whoever has the lock is about to open another stream, and finds that it may not.
+        let Ok(mut next) = self.next.try_lock() else { return };
+        if let Next::Possible(_) = *next {
+            let opening = mem::replace(&mut *next, Next::Nothing);
+            drop(next);
+            drop(opening);
+        }
     }
 
     /// Sends a first message by `send`, unless that finds no room or no stream.
@@ -64,7 +76,9 @@ impl StreamPlace {
         // Before, so that no other stream comes at the same moment, which would lack the message.
         self.has_sent.store(true, Ordering::SeqCst);
         let sent = send();
-        if !matches!(sent, Poll::Ready(Ok(()))) {
+        if matches!(sent, Poll::Ready(Ok(()))) {
+            self.forget_the_next();
+        } else {
             self.has_sent.store(false, Ordering::SeqCst);
         }
         sent
