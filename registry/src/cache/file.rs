@@ -2,9 +2,8 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::format::{self, Defect, Origin};
 use crate::members::Members;
@@ -62,18 +61,17 @@ impl CacheFile {
             fs::create_dir_all(directory)?;
         }
         let new = self.new_path();
-        let written = write_durably(&new, &bytes).and_then(|()| fs::rename(&new, &self.path));
+        let mut file = File::create_new(&new)?;
+        let written = write_durably(&mut file, &bytes).and_then(|()| fs::rename(&new, &self.path));
         if written.is_err() {
             let _ = fs::remove_file(&new);
         }
         Ok(written?)
     }
 
-    /// Returns a path beside the file that no other writer uses, in this process or in another one.
+    /// Returns a path beside the file that no other writer uses, in this process, in another one or in another container.
     fn new_path(&self) -> PathBuf {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        self.path.with_extension(format!("{}-{number}.new", process::id()))
+        self.path.with_extension(format!("{}-{:016x}.new", process::id(), fastrand::u64(..)))
     }
 }
 
@@ -82,8 +80,7 @@ fn check_size(bytes: usize) -> Result<(), FileError> {
     if bytes > MAX_BYTES { Err(FileError::TooLarge(bytes)) } else { Ok(()) }
 }
 
-fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
+fn write_durably(file: &mut File, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     // Otherwise a crash of the system may leave an empty file under the final name.
     file.sync_data()

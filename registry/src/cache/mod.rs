@@ -22,6 +22,9 @@ use format::Origin;
 /// Shortest time between two writes of a file: more changes than that are written together.
 const PAUSE: Millis = Millis(1_000);
 
+/// Pause after a write that failed.
+const RETRY_AFTER: Millis = Millis(10_000);
+
 /// Time after which members that have not changed are written again, with the time until which they were confirmed.
 const CONFIRM_AFTER: Millis = Millis(300_000);
 
@@ -114,10 +117,13 @@ impl ServiceCache {
                     self.warn("members cannot be cached", error);
                 }
                 failed = result.is_err();
-                written = Some(members);
+                if !failed {
+                    written = Some(members);
+                }
+                let pause = if failed { RETRY_AFTER } else { PAUSE };
                 tokio::select! {
-                    () = is_closed(newest.clone()) => {}
-                    () = clock.sleep_until(Some(clock.now() + PAUSE)) => {}
+                    () = is_closed(newest.clone()) => if failed { return },
+                    () = clock.sleep_until(Some(clock.now() + pause)) => {}
                 }
                 is_due = false;
                 continue;
@@ -223,5 +229,18 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         sleep(3 * Duration::from(CONFIRM_AFTER)).await;
         assert!(cache.load().await.is_none());
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_failed_is_tried_again_soon() {
+        let (directory, cache) = in_new_directory();
+        let path = directory.path().join("below/demo.members");
+        let cache = ServiceCache { file: Arc::new(CacheFile { path, ..(*cache.file).clone() }) };
+        std::fs::write(directory.path().join("below"), "a file in the place of the directory").unwrap();
+        let writer = cache.clone().writer();
+        writer.show(&members(1));
+        sleep(Duration::from_secs(1)).await;
+        std::fs::remove_file(directory.path().join("below")).unwrap();
+        let passed = until(&cache, 1).await;
+        assert!(passed < 12_000, "{passed} ms");
     }
 }

@@ -72,7 +72,7 @@ impl Sources {
             spread: options.spread,
             reads: options.reads,
         };
-        // Begun before the lock, which they take, too.
+        // Begun before the lock and dropped after it, because both take it.
         let mut seeds = fastrand::Rng::with_seed(seed);
         let mut part = |node| self.open(std::slice::from_ref(node), options, seeds.u64(..));
         let parts: Vec<_> = if nodes.len() > 1 { nodes.iter().map(&mut part).collect() } else { Vec::new() };
@@ -88,9 +88,13 @@ impl Sources {
         match nodes {
             [node] => self.start(node, options, seed, sender),
             [] => {}
-            [node, ..] => drop(node.client.spawn(async move {
-                merge(parts.iter().map(|part| part.views()).collect(), sender).await;
-            })),
+            [node, ..] => {
+                // A copy: a task that is cancelled at once must not drop the last one under the lock.
+                let parts = parts.clone();
+                drop(node.client.spawn(async move {
+                    merge(parts.iter().map(|part| part.views()).collect(), sender).await;
+                }));
+            }
         }
         let source = Arc::new(Source { views, key: key.clone(), sources: self.clone() });
         by_key.insert(key, Arc::downgrade(&source));

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use registry::{Error, RegistrationState, Registry, connect_fn};
+use registry::codec::{Codec, Dubbo, Json};
+use registry::{Error, RegistrationState, Registry, SubscribeOptions, connect_fn};
 use tokio::time::Instant;
 use zk_mini::{Builder, Connector, ZkMini};
 
@@ -101,6 +102,27 @@ fn members_and_names_are_stale_once_the_runtime_has_ended() {
     drop(main);
     assert!(demo.current().stale && services.current().stale);
     assert_eq!((ports(&demo.current()), services.current().names.len()), (vec![1], 1));
+    let _runtime = serving.enter();
+    drop(zk);
+}
+
+#[test]
+fn a_subscription_to_several_formats_is_refused_once_the_runtime_has_ended() {
+    let serving = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let zk = serving.block_on(ZkMini::start()).unwrap();
+    let main = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let registry = main.block_on(async { soon(Registry::connect(&zk.connect_string())).await.unwrap() });
+    drop(main);
+    let (tell, told) = std::sync::mpsc::channel();
+    let runtime = serving.handle().clone();
+    // On a thread of its own, which a lock that is never free would block.
+    std::thread::spawn(move || {
+        let both: [Arc<dyn Codec>; 2] = [Arc::new(Json), Arc::new(Dubbo::default())];
+        let options = SubscribeOptions::default().codecs(both);
+        let _ = tell.send(runtime.block_on(registry.subscribe_with("demo", options)).err());
+    });
+    let error = told.recv_timeout(LIMIT).unwrap();
+    assert!(matches!(error, Some(Error::Closed)), "{error:?}");
     let _runtime = serving.enter();
     drop(zk);
 }

@@ -290,7 +290,9 @@ impl NodeCore {
             (Output::Replace { .. }, NodeExists | BadVersion | NotDone | Refused) => {
                 self.node = NodeState::Taken { by: None };
             }
-            (Output::Set { .. }, NoNode) => return self.gone(now),
+            (Output::Set { .. }, NoNode) if matches!(self.node, NodeState::Present { .. }) => {
+                return self.gone(now);
+            }
             (Output::Set { .. } | Output::Delete { .. }, BadVersion) => return self.doubt(),
             (Output::Set { .. } | Output::Delete { .. }, Unanswered) => self.doubt(),
             (Output::Find { .. } | Output::Check { .. } | Output::Delete { .. }, Refused)
