@@ -29,8 +29,8 @@ class FrameStream:
         """Returns the next frame as (kind, call, fields), or None at the end of the connection. Answers pings by itself."""
         while head := self.stream.read(14):
             length, kind, _flags, call = struct.unpack(">IBBQ", head)
-            if length > MAX_FRAME:
-                raise RpcError(OK, f"a frame of {length} bytes")
+            if not 10 <= length <= MAX_FRAME:
+                raise RpcError(INVALID_ARGUMENT, f"a frame of {length} bytes")
             fields = self.stream.read(length - 10)
             if kind == PING:
                 self.send(PONG, call)
