@@ -16,7 +16,8 @@ use crate::core::{Core, STEP};
 
 /// Sessions that have ended without a transaction. They are gone for every client; the transaction that ends them, and
 /// deletes their nodes, comes later. Until then a log and an image have them as living sessions, so after a loss of the
-/// memory they get their full timeout once more.
+/// memory they get their full timeout once more. A session whose nodes go in steps may then live on without those of the first
+/// steps: its client, if it comes back in that time, does not hear of it.
 #[derive(Debug, Default)]
 pub(crate) struct HeldSessions {
     by_id: BTreeMap<SessionId, HeldSession>,

@@ -96,8 +96,7 @@ impl Handle {
             }
         }
         let healed = |core: &mut crate::core::Core, now| {
-            let count = core.server_count();
-            let stopped: Vec<_> = (0..count).filter(|server| core.is_server_stopped(*server)).collect();
+            let stopped = core.stopped_servers();
             core.heal_ensemble(now);
             stopped.into_iter().for_each(|server| core.stop_server(now, server));
             core.server_count()

@@ -155,9 +155,8 @@ impl Handle {
         // Nobody can be refused by a server that listens.
         self.engine.change(Core::bring_up);
         let listener = self.engine.setup.listener.as_ref();
-        let is_stopped = |server| self.engine.look(|state| state.core.is_server_stopped(server));
-        let listened =
-            listener.map_or(Ok(()), |listener| listener.bring_up(&self.engine.runtime, is_stopped));
+        let stopped = self.engine.look(|state| state.core.stopped_servers());
+        let listened = listener.map_or(Ok(()), |listener| listener.bring_up(&self.engine.runtime, &stopped));
         if listened.is_err() {
             self.engine.change_and_close(|core, _| core.take_down()).await;
         }

@@ -73,6 +73,12 @@ pub(crate) async fn keep(engine: Arc<Engine>, store: Store) {
         }
     }
     snapshot.end().await;
+    close(store).await;
+}
+
+/// Closes the storage, which waits for the disk.
+async fn close(store: Store) {
+    let _ = spawn_blocking(move || drop(store)).await;
 }
 
 /// Ends the log and begins a snapshot, if it is time for one. `None` as for [`with`].
@@ -147,6 +153,7 @@ async fn wait_for_disk(engine: &Engine, mut store: Store, error: io::Error) -> O
     let mut served = false;
     loop {
         if engine.look(|state| state.stopped) {
+            close(store).await;
             return None;
         }
         engine.runtime.sleep(wait).await;

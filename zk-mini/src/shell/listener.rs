@@ -1,5 +1,6 @@
 //! Listening sockets.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -129,12 +130,9 @@ impl Listener {
     }
 
     /// Listens again on the same ports, except for servers that stay down. On an error all are down.
-    pub(crate) fn bring_up(
-        &self,
-        runtime: &Runtime,
-        stays_down: impl Fn(usize) -> bool,
-    ) -> Result<(), Error> {
-        self.bring_up_where(runtime, |server| !stays_down(server)).inspect_err(|_| self.take_down())
+    // Not a function that looks at the servers: their state is locked before the sockets, never behind them.
+    pub(crate) fn bring_up(&self, runtime: &Runtime, stay_down: &BTreeSet<usize>) -> Result<(), Error> {
+        self.bring_up_where(runtime, |server| !stay_down.contains(&server)).inspect_err(|_| self.take_down())
     }
 
     /// Listens again on the ports of a server. On an error it is down.

@@ -2,10 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use zk_mini::{Builder, Error, Role, ServerState, ZkMini};
 
-use crate::raw::{Raw, Reply, get_data, string, within};
+use crate::raw::{Raw, Reply, connect_request, frame, get_data, string, within};
 
 const RECONFIG: i32 = 16;
 const GET_DATA: i32 = 4;
@@ -171,6 +172,24 @@ async fn servers_in_memory_join_without_a_port() {
     joined.open_session(10_000).await;
     zk.server(4).unwrap().lead().await.unwrap();
     assert_eq!(zk.server(4).unwrap().info().role, Role::Leader);
+}
+
+#[tokio::test]
+async fn a_server_that_has_left_takes_no_client() {
+    let zk = three().in_memory().start().await.unwrap();
+    let mut raw = Raw { stream: Box::new(zk.server(1).unwrap().connect()) };
+    raw.open_session(10_000).await;
+    assert_eq!(reconfig(&mut raw, "", "server.4=zk4:1:2;2181").await.err, 0);
+    let fourth = zk.server(4).unwrap();
+    let connector = fourth.connector();
+    zk.reset_all().await.unwrap();
+    assert_eq!(zk.servers().len(), 3);
+    assert!(connector.connect().is_err());
+    let mut stream = fourth.connect();
+    // The stream may be closed before or after the request.
+    let _ = stream.write_all(&frame(&connect_request(10_000))).await;
+    assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or_default(), 0);
+    assert!(zk.sessions().is_empty());
 }
 
 #[tokio::test]

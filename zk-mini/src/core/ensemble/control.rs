@@ -1,5 +1,7 @@
 //! Changes to the servers of an ensemble: stops, partitions, lags and elections.
 
+use std::collections::BTreeSet;
+
 use super::backlog::Lag;
 use super::figures::Reign;
 use super::replica::Replica;
@@ -187,10 +189,16 @@ impl Core {
         self.restore_members(now);
     }
 
-    /// Returns `true` if a server refuses connections.
+    /// Returns `true` if a server refuses connections, or has left the ensemble.
     #[must_use]
     pub fn is_server_stopped(&self, server: usize) -> bool {
-        self.is_set(server, |state| state.is_stopped)
+        let Some(ensemble) = &self.ensemble else { return false };
+        ensemble.servers.get(server).is_none_or(|state| state.is_stopped)
+    }
+
+    /// Returns the servers of the ensemble that refuse connections.
+    pub(crate) fn stopped_servers(&self) -> BTreeSet<usize> {
+        (0..self.server_count()).filter(|server| self.is_server_stopped(*server)).collect()
     }
 
     /// Returns the server for a connection that names none: each in its turn that is not stopped; `None` if this is no

@@ -37,8 +37,10 @@ impl Core {
             let is_close = matches!(output, Output::Close { .. });
             let item = Item::Answer;
             self.wait(conn, item, is_close);
-            if let Some(ensemble) = &mut self.ensemble {
-                ensemble.servers[server].backlog.push(Entry::Answer(output));
+            if let Some(ensemble) = &mut self.ensemble
+                && let Some(server) = ensemble.servers.get_mut(server)
+            {
+                server.backlog.push(Entry::Answer(output));
             }
         }
     }
