@@ -6,6 +6,8 @@ const { StartError } = require("./errors.js");
 /** Name of the package that carries the program for this machine. */
 const PACKAGE = `@zk-mini/${process.platform}-${process.arch}`;
 
+const REMEDY = `Install the package ${PACKAGE}, or build the program with \`cargo build --release\` in a checkout and name it in ZK_MINI`;
+
 /** Returns the path of the program: as given, from `ZK_MINI`, from the package of this platform, or from the PATH. */
 function findProgram(given) {
   const named = given || process.env.ZK_MINI;
@@ -18,8 +20,7 @@ function findProgram(given) {
   if (found) return found;
   throw new StartError(
     "the program zk-mini was not found. Looked for, in this order: the option `program` (not given); the variable ZK_MINI" +
-      ` (not set); the npm package ${PACKAGE} (not installed); zk-mini on the PATH (not there).` +
-      " Install the package, or build the program with `cargo build --release` in a checkout and name it in ZK_MINI",
+      ` (not set); the npm package ${PACKAGE} (not installed); zk-mini on the PATH, scripts left out (not there). ${REMEDY}`,
   );
 }
 
@@ -36,9 +37,21 @@ function onPath() {
   return folders.map((folder) => path.join(folder, "zk-mini")).find((file) => isExecutable(file) && !isScript(file));
 }
 
-/** True for the command of an npm package, which npm puts on the PATH of scripts: it would look for the program, too. */
+/** True for the command of an npm package, a script of JavaScript or of a shell: it would look for the program, too. */
 function isScript(file) {
-  return fs.realpathSync(file).endsWith(".js");
+  const start = Buffer.alloc(2);
+  try {
+    const opened = fs.openSync(file);
+    try {
+      fs.readSync(opened, start);
+    } finally {
+      fs.closeSync(opened);
+    }
+  } catch {
+    // A program may be executable and not readable; a script may not.
+    return false;
+  }
+  return start.toString() === "#!";
 }
 
 function isExecutable(file) {
@@ -50,4 +63,4 @@ function isExecutable(file) {
   }
 }
 
-module.exports = { findProgram };
+module.exports = { findProgram, REMEDY };

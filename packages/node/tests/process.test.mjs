@@ -55,12 +55,17 @@ test("a program that is named wrongly is told", async () => {
   assert.match(stdout, /the variable ZK_MINI names \/none\/zk-mini/);
 });
 
-test("without any program the error names the four places", async (t) => {
-  // The package alone, without the one of the platform.
+/** Returns a new folder with the package alone, without the one of the platform. */
+function packageAlone(t) {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "zk-mini-test-"));
   t.after(() => fs.rmSync(folder, { recursive: true }));
   const installed = path.dirname(require.resolve("zk-mini"));
   fs.cpSync(installed, path.join(folder, "node_modules/zk-mini"), { recursive: true });
+  return folder;
+}
+
+test("without any program the error names the four places", async (t) => {
+  const folder = packageAlone(t);
   const source = 'import { ZkMini } from "zk-mini"; await ZkMini.start().catch((e) => console.log(e.name, e.message))';
   const { stdout } = node(source, { cwd: folder, env: { PATH: folder } });
   for (const place of ["StartError", "`program`", "ZK_MINI", `@zk-mini/${process.platform}-${process.arch}`, "on the PATH"]) {
@@ -73,6 +78,39 @@ test("without any program the error names the four places", async (t) => {
     env: { PATH: folder },
   });
   assert.match(there.stdout, /^127\.0\.0\.1:\d+\n$/, there.stderr);
+});
+
+test("a script on the PATH that runs the command of the package is not taken for the program", (t) => {
+  const folder = packageAlone(t);
+  const command = path.join(folder, "node_modules/zk-mini/bin/zk-mini.js");
+  // As pnpm makes it. It counts how often it is run, and ends a chain of itself.
+  const shim = `#!/bin/sh\nexport DEPTH=x$DEPTH\n[ \${#DEPTH} -lt 5 ] || exit 9\nexec "${process.execPath}" "${command}" "$@"\n`;
+  const bin = path.dirname(script(t, shim));
+  const run = (folders) => spawnSync(path.join(bin, "zk-mini"), ["--version"], { encoding: "utf8", env: { PATH: folders.join(":") } });
+  const missing = run([bin]);
+  assert.deepEqual([missing.status, missing.stderr.includes("zk-mini on the PATH, scripts left out (not there)")], [1, true], missing.stderr);
+  fs.symlinkSync(carried, path.join(folder, "zk-mini"));
+  assert.match(run([bin, folder]).stdout, /^zk-mini \d/);
+});
+
+test("a program on the PATH that runs the command of the package ends with an error", (t) => {
+  const folder = packageAlone(t);
+  const command = path.join(folder, "node_modules/zk-mini/bin/zk-mini.js");
+  // A program that is no script: a node that is told to run the command. It, too, counts.
+  fs.symlinkSync(process.execPath, path.join(folder, "zk-mini"));
+  const counter = path.join(folder, "count.cjs");
+  fs.writeFileSync(counter, 'process.env.DEPTH = "x" + (process.env.DEPTH ?? ""); if (process.env.DEPTH.length > 5) process.exit(9);');
+  const env = { PATH: folder, NODE_OPTIONS: `--require ${counter} --require ${command}` };
+  const { status, stderr } = spawnSync(path.join(folder, "zk-mini"), { encoding: "utf8", env });
+  assert.deepEqual([status, stderr.includes(`zk-mini: the program zk-mini was not found: ${folder}/zk-mini is this command again`)], [1, true], stderr);
+});
+
+test("the command of the package runs below the program, whatever that is", (t) => {
+  const folder = packageAlone(t);
+  fs.symlinkSync(carried, path.join(folder, "zk-mini"));
+  const command = path.join(folder, "node_modules/zk-mini/bin/zk-mini.js");
+  const args = [command, "exec", "--", process.execPath, command, "ls", "/"];
+  assert.equal(spawnSync(process.execPath, args, { encoding: "utf8", env: { PATH: folder } }).stdout, "zookeeper\n");
 });
 
 test("a program that fails shows its log", async (t) => {
