@@ -68,6 +68,11 @@ pub(crate) enum TlsOptionsError {
     )]
     NoCertificate(&'static str),
     #[error(
+        "{0} is for a port that speaks TLS, and none does: add --tls-cert FILE or --tls-listen HOST:PORT, or \
+         secureClientPort or client.portUnification=true in a zoo.cfg"
+    )]
+    NoPort(&'static str),
+    #[error(
         "clients need a certificate, and the authorities that issue them are missing: name their file with --tls-ca or \
          ssl.trustStore.location, or ask for none with --tls-client-auth none or ssl.clientAuth=none"
     )]
@@ -103,6 +108,17 @@ impl TlsOptions {
         let is_unified = tls_cert.is_some() || keys.port_unification == Some(true);
         let (by, listens) = match (&tls_listen[..], keys.secure_listen()) {
             ([], None) if !is_unified => {
+                // Whoever asks for a check of clients must not get a server that checks none.
+                let ca = tls_ca.map(|_| "--tls-ca");
+                if let Some(option) = ca.or(tls_client_auth.map(|_| "--tls-client-auth")) {
+                    let has_certificate = keys.key_store().is_some();
+                    let error = if has_certificate {
+                        TlsOptionsError::NoPort
+                    } else {
+                        TlsOptionsError::NoCertificate
+                    };
+                    return Err(error(option));
+                }
                 return Ok(TlsPlan { super_user: keys.super_user, ..TlsPlan::default() });
             }
             ([], None) => ("client.portUnification", Vec::new()),

@@ -77,6 +77,33 @@ fn a_bad_address_is_an_error_that_shows_the_right_form() {
 }
 
 #[test]
+fn options_for_the_certificates_of_clients_are_refused_where_nothing_speaks_tls() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name| dir.path().join(name).display().to_string();
+    // It makes the certificates.
+    drop(Program::start(&["serve", "--listen", "127.0.0.1:0", "--tls-dev", &path("dev")]).address());
+    let (ca, config, data) = (path("dev/ca.pem"), path("zoo.cfg"), path("data"));
+    let key_store = format!("ssl.keyStore.location={}\n", path("dev/server.pem"));
+    for options in [["--tls-ca", &ca], ["--tls-client-auth", "need"]] {
+        let serve = |text: &str| {
+            fs::write(&config, text).unwrap();
+            Program::start(&[&["serve", "--config", &config, "--data-dir", &data], &options[..]].concat())
+        };
+        for (text, said) in [
+            ("clientPort=0\n".to_owned(), "needs a certificate of the server"),
+            (format!("clientPort=0\n{key_store}"), "is for a port that speaks TLS, and none does"),
+        ] {
+            let (status, stderr) = serve(&text).end();
+            assert_eq!(status.code(), Some(2), "{stderr}");
+            assert!(stderr.contains(&format!("{} {said}", options[0])), "{stderr}");
+        }
+        // The certificate of the server may be that of the file.
+        let trust_store = format!("ssl.trustStore.location={ca}\n");
+        serve(&format!("secureClientPort=0\n{key_store}{trust_store}")).address();
+    }
+}
+
+#[test]
 fn options_override_the_file_and_the_file_overrides_the_defaults() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("zoo.cfg");
