@@ -6,11 +6,14 @@ import os
 import shlex
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ._server import ZkMini, observers, running
+
+if TYPE_CHECKING:
+    from pluggy import Result
 
 _TITLE = "zk-mini, what happened last"
 
@@ -83,12 +86,13 @@ class _Recorder:
         self._ended: list[str] = []
         self._to_stop: list[ZkMini] = []
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_protocol(self) -> Generator[None, object, object]:
+    # Wrappers of the older kind, which every pluggy has: `wrapper=True` came with pluggy 1.2.
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_protocol(self) -> Generator[None, object, None]:
         self._ended.clear()
         observers.append(self._server_ends)
         try:
-            return (yield)
+            yield
         finally:
             observers.remove(self._server_ends)
             for server in self._to_stop:
@@ -102,13 +106,16 @@ class _Recorder:
     def _server_ends(self, server: ZkMini) -> None:
         self._ended.append(_story(server))
 
-    @pytest.hookimpl(wrapper=True)
-    def pytest_runtest_makereport(self) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        report = yield
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_makereport(self) -> Generator[None, Result[pytest.TestReport], None]:
+        outcome = yield
+        if outcome.excinfo:
+            # No report was made; pytest tells why.
+            return
+        report = outcome.get_result()
         if report.failed:
             stories = [*self._ended, *(_story(server) for server in running)]
             report.sections += [(_TITLE, story) for story in stories if story]
-        return report
 
 
 _RECORDER = pytest.StashKey[_Recorder]()
