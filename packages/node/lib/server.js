@@ -144,9 +144,13 @@ class ZkMini {
   }
 
   async #toSession(target, what) {
-    const id = isPath(target) ? await this.#ownerOf(target) : sessionId(target);
+    const id = await this.#idOf(target);
     await this.call("POST", `/v1/sessions/${id}/${what}`);
     return id;
+  }
+
+  async #idOf(target) {
+    return isPath(target) ? this.#ownerOf(target) : sessionId(target);
   }
 
   async #ownerOf(path) {
@@ -228,7 +232,7 @@ class ZkMini {
   }
 
   async put(path, data = "", { sequential, ephemeralOwner } = {}) {
-    const owner = ephemeralOwner === undefined ? undefined : sessionId(ephemeralOwner);
+    const owner = ephemeralOwner === undefined ? undefined : await this.#idOf(ephemeralOwner);
     const target = withQuery(nodePath(path), { sequential, ephemeral_owner: owner });
     return (await this.call("PUT", target, data, "application/octet-stream")).path;
   }
@@ -244,7 +248,7 @@ class ZkMini {
   }
 
   async history({ path, session, kind, since, limit } = {}) {
-    const id = session === undefined ? undefined : sessionId(session);
+    const id = session === undefined ? undefined : await this.#idOf(session);
     return this.call("GET", withQuery("/v1/history", { path, session: id, kind, since, limit }));
   }
 

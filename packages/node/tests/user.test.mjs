@@ -74,6 +74,13 @@ test("a session is named by what the client has", withZk(async (zk, t) => {
   assert.equal(BigInt(inHex), id.readBigUInt64BE());
   assert.equal(await zk.freeze(id), inHex);
   assert.equal(await zk.thaw(id.readBigUInt64BE()), inHex);
+  for (const [number, session] of [inHex, id, id.readBigUInt64BE(), "/owned0"].entries()) {
+    const node = await zk.put(`/owned${number}`, "", { ephemeralOwner: session });
+    assert.equal((await zk.tree(node)).stat.ephemeralOwner, inHex);
+    const [opened] = await zk.history({ session, kind: "connect" });
+    assert.equal(opened.session, inHex);
+  }
+  await assert.rejects(zk.put("/a", "", { ephemeralOwner: "/zookeeper" }), { message: /the node is not ephemeral/ });
   const lost = once(client, "expired");
   assert.equal(await zk.expire(inHex), inHex);
   await lost;
