@@ -1,5 +1,5 @@
 "use strict";
-const { ZkMini, Fault } = require("./lib/server.js");
+const { ZkMini, Server, Fault } = require("./lib/server.js");
 const { ZkMiniError, StartError, ServerError } = require("./lib/errors.js");
 
-module.exports = { ZkMini, Fault, ZkMiniError, StartError, ServerError };
+module.exports = { ZkMini, Server, Fault, ZkMiniError, StartError, ServerError };

@@ -1,3 +1,3 @@
 import zkMini from "./index.js";
 
-export const { ZkMini, Fault, ZkMiniError, StartError, ServerError } = zkMini;
+export const { ZkMini, Server, Fault, ZkMiniError, StartError, ServerError } = zkMini;

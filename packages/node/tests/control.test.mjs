@@ -126,6 +126,13 @@ test("the types and the README name every method", () => {
   }
 });
 
+test("every class of the types is exported", async () => {
+  const require = createRequire(import.meta.url);
+  const types = fs.readFileSync(path.join(path.dirname(require.resolve("zk-mini")), "index.d.ts"), "utf8");
+  const classes = [...types.matchAll(/^export class (\w+)/gm)].map(([, name]) => name).sort();
+  for (const module of [require("zk-mini"), await import("zk-mini")]) assert.deepEqual(Object.keys(module).sort(), classes);
+});
+
 test("CommonJS has the same", () => {
   const require = createRequire(import.meta.url);
   assert.equal(require("zk-mini").ZkMini, ZkMini);

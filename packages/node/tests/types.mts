@@ -1,6 +1,6 @@
 // Every type that a user meets; `tsc --noEmit` checks it.
 import { after, test, type TestContext } from "node:test";
-import { ServerError, StartError, ZkMini, type Fault, type Node, type StartOptions, type Then, type When } from "zk-mini";
+import { Server, ServerError, StartError, ZkMini, type Fault, type Node, type StartOptions, type Then, type When } from "zk-mini";
 import { withZk } from "zk-mini/test";
 
 const options: StartOptions = { tickMs: 50, args: ["--history", "100"] };
@@ -31,6 +31,12 @@ test("resources", async () => {
     if (error instanceof ServerError && error.code === "not_found") throw new Error(`${error.status}`);
     if (error instanceof StartError) throw new Error(error.log);
   }
+});
+
+test("servers", async () => {
+  await using zk = await ZkMini.start({ servers: 3 });
+  const server: Server = zk.server(1);
+  if (!(server instanceof Server)) throw new Error(`${server}`);
 });
 
 const attached: ZkMini = ZkMini.attach();
