@@ -71,6 +71,7 @@ PURE = (
     "registry/recipes/src/queue/curator_items",
     "registry/recipes/src/queue/names",
     "registry/recipes/src/queue_entry",
+    "registry/recipes/src/sequence",
     "registry/recipes/src/tree_cache/core/",
     "registry/recipes/src/tree_cache/edit",
     "registry/recipes/src/tree_cache/scope",

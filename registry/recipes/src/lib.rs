@@ -57,6 +57,7 @@ mod queue_entry;
 mod queueing;
 mod read_write_lock;
 mod semaphore;
+mod sequence;
 mod tree_cache;
 
 pub use barrier::Barrier;

@@ -1,6 +1,7 @@
 //! Order of the nodes that contend, whoever made them.
 
 use crate::naming::Role;
+use crate::sequence::{DIGITS, counter};
 
 /// Ends of the names before the counter, each with true if its contender shares: of kazoo, of Curator and ours.
 const MARKS: [(&str, bool); 7] = [
@@ -12,8 +13,6 @@ const MARKS: [(&str, bool); 7] = [
     ("latch-", false),
     ("lease-", false),
 ];
-
-const DIGITS: usize = 10;
 
 /// Answer to the list of all that contend.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -78,12 +77,6 @@ impl Ticket {
             Some(Self { sequence: counter(digits)?, shares: false })
         })
     }
-}
-
-fn counter(digits: &str) -> Option<i32> {
-    // With its sign, where the counter has wrapped around.
-    let is_counter = digits.len() >= DIGITS && !digits.starts_with('+');
-    digits.parse().ok().filter(|_| is_counter)
 }
 
 #[cfg(test)]
