@@ -176,7 +176,7 @@ settings! {
 
     /// Transactions between snapshots [default: 100000]
     snap_count: NonZeroU64, (value_name = "N", value_parser = transactions),
-        ["snapCount"], transactions, Builder::snap_count;
+        ["snapCount"], snap_count, Builder::snap_count;
 
     /// Bytes by which a transaction log is extended at a time [default: 67108864]
     pre_alloc_size: NonZeroU64, (value_name = "BYTES", value_parser = block),
@@ -211,6 +211,9 @@ impl Settings {
 }
 
 const KILO: NonZeroU64 = NonZeroU64::new(1024).unwrap();
+
+/// Minimum of transactions between snapshots, to ZooKeeper.
+const LEAST_SNAP_COUNT: NonZeroU64 = NonZeroU64::new(2).unwrap();
 
 /// A session timeout; `None` is the default, -1 in a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -270,6 +273,13 @@ fn count(value: &str) -> Result<usize, &'static str> {
 
 fn transactions(value: &str) -> Result<NonZeroU64, &'static str> {
     value.parse().map_err(|_| "a number of transactions, 1 or more")
+}
+
+/// Parses a number of transactions as ZooKeeper does: fewer than two are two.
+fn snap_count(value: &str) -> Result<NonZeroU64, &'static str> {
+    let count: i64 = value.parse().map_err(|_| "a number of transactions")?;
+    let count = u64::try_from(count).ok().and_then(NonZeroU64::new);
+    Ok(count.map_or(LEAST_SNAP_COUNT, |count| count.max(LEAST_SNAP_COUNT)))
 }
 
 fn block(value: &str) -> Result<NonZeroU64, &'static str> {

@@ -192,7 +192,7 @@ impl ZooCfg {
                 }
                 self.retain_snapshots = count.max(FEWEST_RETAINED);
             }
-            // In hours; zk-mini purges after each snapshot instead. Zero turns purging off.
+            // In hours; zk-mini purges after each snapshot instead. Zero or less turns purging off.
             "autopurge.purgeInterval" => self.purges = is_some_time(value)?,
             key if self.settings.set(key, value)? => {
                 if JAVA_ONLY.contains(&key) {
@@ -201,6 +201,9 @@ impl ZooCfg {
                         file,
                         "holds here; ZooKeeper itself takes it from a Java property only",
                     );
+                }
+                if key == "snapCount" && value.parse().is_ok_and(|count: i64| count < 2) {
+                    self.remark(property, file, "is taken as 2, the least that ZooKeeper takes");
                 }
             }
             key if self.http.set(key, value)? || self.access.set(key, value) => {}
@@ -275,9 +278,11 @@ fn is_no_text(c: char) -> bool {
     (c.is_control() && !matches!(c, '\t' | '\u{c}')) || c == char::REPLACEMENT_CHARACTER
 }
 
-/// Parses a number of hours, or one with a unit. Returns true if it is more than zero.
+/// Parses a number of hours, with a sign or without, or one with a unit, which ZooKeeper takes from 3.10 on. Returns true if it is more
+/// than zero.
 fn is_some_time(value: &str) -> Result<bool, &'static str> {
-    let unit = value.find(|c: char| !c.is_ascii_digit()).map_or("", |end| &value[end..]);
+    let unit =
+        value.find(|c: char| !c.is_ascii_digit() && !matches!(c, '+' | '-')).map_or("", |end| &value[end..]);
     let number: i32 = value.strip_suffix(unit).unwrap_or(value).parse().map_err(|_| "a number of hours")?;
     if matches!(unit, "" | "d" | "h" | "m" | "s" | "ms") { Ok(number > 0) } else { Err("a number of hours") }
 }
@@ -439,6 +444,19 @@ mod tests {
     }
 
     #[test]
+    fn a_snapshot_comes_after_two_transactions_at_least() {
+        for (written, taken, remarked) in
+            [("-5", 2, true), ("0", 2, true), ("1", 2, true), ("+2", 2, false), ("9", 9, false)]
+        {
+            let config = parse(&format!("snapCount={written}\n")).unwrap();
+            let settings = format!("{:?}", config.settings);
+            assert!(settings.contains(&format!("snap_count: Some({taken})")), "{written}: {settings}");
+            assert_eq!(config.remarks.len(), usize::from(remarked), "{written}");
+        }
+        assert!(parse("snapCount=many\n").is_err());
+    }
+
+    #[test]
     fn directories_and_retention_are_read() {
         let config = parse("dataDir=/d\ndataLogDir=/l\nautopurge.snapRetainCount=5\n").unwrap();
         assert_eq!((config.data_dir, config.data_log_dir), (Some("/d".into()), Some("/l".into())));
@@ -454,7 +472,10 @@ mod tests {
         assert!(
             parse("autopurge.purgeInterval=soon").is_err() && parse("autopurge.purgeInterval=1y").is_err()
         );
-        assert_eq!(parse("autopurge.purgeInterval=0").unwrap().retain_snapshots, None);
+        for off in ["0", "-1", "-24"] {
+            assert_eq!(parse(&format!("autopurge.purgeInterval={off}")).unwrap().retain_snapshots, None);
+        }
+        assert_eq!(parse("autopurge.purgeInterval=+24").unwrap().retain_snapshots, NonZeroUsize::new(3));
         assert_eq!(parse("autopurge.purgeInterval=1d").unwrap().retain_snapshots, NonZeroUsize::new(3));
         let config = parse("autopurge.purgeInterval=24\n").unwrap();
         assert_eq!(config.retain_snapshots, NonZeroUsize::new(3));
