@@ -35,6 +35,20 @@ class Action(Case):
         self.job.steps([{"run": "zk-mini get '/a b'; env | grep -c ZK_MINI_HTTP || true"}], {})
         self.assertTrue(self.job.output.endswith("\nx0\n"), self.job.output)
 
+    def test_all_servers_of_an_ensemble_are_named(self):
+        for options, has_http in [("--servers=3", True), ("--servers\n3\n--http=off", False)]:
+            outputs = self.start(options=options)
+            self.assertFalse(self.job.failed, self.job.output)
+            hosts = outputs["hosts"].split(",")
+            self.assertEqual((len(hosts), len(set(hosts))), (3, 3), outputs)
+            for server in hosts:
+                self.assertEqual(word(server, "ruok"), "imok")
+            self.assertEqual(outputs["http"], f"http://{hosts[0]}" if has_http else "")
+            self.job.steps([{"run": "echo at $ZK_HOSTS"}], {})
+            self.assertIn(f"at {outputs['hosts']}\n", self.job.output)
+            self.job.action(ACTION / "stop", {})
+            self.assertFalse(self.job.failed, self.job.output)
+
     def test_a_server_that_does_not_start_says_why(self):
         self.start(options="--no-such-option")
         self.assertTrue(self.job.failed)
