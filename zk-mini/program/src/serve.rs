@@ -206,7 +206,16 @@ async fn serve(
     let shut_down = Arc::new(Notify::new());
     let access = access.map(|access| access.on_shutdown(&shut_down));
     let start = Start { servers, observers: args.servers.observers(), tls, loading, access, keys: file.http };
-    let Started { zk, servers, tls, http } = start.server(builder).await?;
+    let supervisor = Supervisor::from_environment();
+    let Started { zk, servers, tls, http } = tokio::select! {
+        started = start.server(builder) => started?,
+        // A large data directory takes its time.
+        cause = stop.requested() => {
+            supervisor.stopping(cause);
+            tracing::info!(cause, "stopping before the start was finished");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
     let ready = Ready { servers, tls, compat: zk.status().compat, http };
     let _pid_file = match herald.announce(&ready) {
         Ok(pid_file) => pid_file,
@@ -218,7 +227,6 @@ async fn serve(
     if let Some(audit) = &audit {
         audit.started(zk.now().wall);
     }
-    let supervisor = Supervisor::from_environment();
     supervisor.ready(&ready.status());
 
     let cause = tokio::select! {

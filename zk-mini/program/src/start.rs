@@ -1,7 +1,10 @@
 //! The start of a server, as all commands do it.
 
 use std::net::SocketAddr;
+use std::thread;
 
+use tokio::sync::oneshot;
+use zk_mini::blocking::Wait;
 use zk_mini::{Builder, Error, ZkMini};
 
 use crate::error::CliError;
@@ -39,7 +42,8 @@ pub(crate) struct Started {
 }
 
 impl Start {
-    /// Starts a server, which has the nodes of the tree before its first client comes.
+    /// Starts a server, which has the nodes of the tree before its first client comes. If the future is dropped, the start goes on in
+    /// the background; a data directory survives the end of the process at any moment of it.
     pub(crate) async fn server(self, builder: Builder) -> Result<Started, CliError> {
         let Self { servers, observers, tls, loading, access, keys } = self;
         let tls_addrs = tls.addrs.clone();
@@ -51,13 +55,13 @@ impl Start {
         if let Some(ports) = &ports {
             builder = ports.share_port(builder);
         }
-        let zk = match loading {
-            None => builder.start().await?,
-            Some(loading) => builder.load(&loading.tree).start().await.map_err(|error| match error {
-                Error::Load(error) => loading.refused(error).into(),
-                error => CliError::from(error),
-            })?,
-        };
+        if let Some(loading) = &loading {
+            builder = builder.load(&loading.tree);
+        }
+        let zk = start_apart(builder).await?.map_err(|error| match (error, loading) {
+            (Error::Load(error), Some(loading)) => loading.refused(error).into(),
+            (error, _) => CliError::from(error),
+        })?;
         let chosen = |at: usize| match zk.server(at + 1) {
             Ok(server) => server.addr(),
             // A single server.
@@ -70,4 +74,16 @@ impl Start {
         let http = ports.map(|ports| ports.serve(&zk, &servers)).transpose()?.unwrap_or_default();
         Ok(Started { zk, servers, tls, http })
     }
+}
+
+/// Starts a server on a thread of its own, which stands still while a large data directory is read. It is none of the runtime's, whose
+/// end would wait for that.
+async fn start_apart(builder: Builder) -> Result<Result<ZkMini, Error>, CliError> {
+    let (sender, started) = oneshot::channel();
+    let start = move || {
+        // Nobody waits for it any more if that fails.
+        let _ = sender.send(builder.start().wait());
+    };
+    thread::Builder::new().name("start".into()).spawn(start).map_err(CliError::Runtime)?;
+    started.await.map_err(|_| CliError::Ended)
 }

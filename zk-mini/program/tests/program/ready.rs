@@ -1,16 +1,19 @@
 //! Ways in which `zk-mini serve` says that it is ready: `--ready`, `--ready-fd`, `--pid-file`.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, PipeWriter, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
+use std::thread;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use crate::process::{PATIENCE, Program, is_ok};
 
@@ -59,6 +62,31 @@ fn the_end_of_standard_input_stops_a_server_that_is_asked_to() {
     assert!(is_ok(&address), "input is dropped");
     drop(pipe);
     assert!(zk.status().success());
+}
+
+#[test]
+fn a_server_that_still_reads_its_data_directory_can_be_stopped() {
+    for way in [Some(Signal::SIGTERM), Some(Signal::SIGINT), None] {
+        let dir = tempfile::tempdir().unwrap();
+        // A log that the server cannot read to its end.
+        let log = dir.path().join("version-2/log.1");
+        fs::create_dir(log.parent().unwrap()).unwrap();
+        mkfifo(&log, Mode::S_IRWXU).unwrap();
+        let (input, pipe) = io::pipe().unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_zk-mini"));
+        command.args(["serve", "--port", "0", "--data-dir", dir.path().to_str().unwrap()]);
+        command.args(way.is_none().then_some("--stop-on-eof")).stdin(input).stderr(Stdio::null());
+        let zk = Program::spawn(command);
+        let (opened, is_read) = channel();
+        thread::spawn(move || opened.send(File::options().write(true).open(log)));
+        let _writer = is_read.recv_timeout(PATIENCE).expect("the server reads the log").unwrap();
+        match way {
+            Some(signal) => zk.signal(signal),
+            None => drop(pipe),
+        }
+        assert_eq!(zk.line(), None, "it was never ready");
+        assert!(zk.status().success());
+    }
 }
 
 #[test]
@@ -148,7 +176,7 @@ fn a_server_that_does_not_start_closes_the_descriptor_without_a_line() {
 fn a_descriptor_that_cannot_be_used_is_an_error_that_says_why() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("file"), "").unwrap();
-    nix::unistd::mkfifo(&dir.path().join("fifo"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    mkfifo(&dir.path().join("fifo"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
     for (options, redirections, said) in [
         ("--ready-fd 1", "", "3 or more: 0 to 2 are standard input, output and error"),
         ("--ready-fd=-1", "", "3 or more"),
