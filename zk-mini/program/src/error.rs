@@ -17,7 +17,7 @@ use crate::pid_file::PidFileError;
 use crate::ready_fd::ReadyFdError;
 use crate::servers::ServersError;
 use crate::tls_options::TlsOptionsError;
-use crate::zoo_cfg::ConfigError;
+use crate::zoo_error::ConfigError;
 
 /// Failure of a command.
 #[derive(Debug, thiserror::Error)]

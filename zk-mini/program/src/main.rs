@@ -37,6 +37,7 @@ mod tls_options;
 mod torture;
 mod zoo_access;
 mod zoo_cfg;
+mod zoo_error;
 mod zoo_http;
 mod zoo_keys;
 mod zoo_servers;

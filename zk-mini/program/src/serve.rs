@@ -22,7 +22,8 @@ use crate::settings::Settings;
 use crate::start::{Start, Started};
 use crate::stop::Stop;
 use crate::tls_options::TlsOptions;
-use crate::zoo_cfg::{ConfigError, ZooCfg};
+use crate::zoo_cfg::ZooCfg;
+use crate::zoo_error::ConfigError;
 
 const DEFAULT_PORT: u16 = 2181;
 

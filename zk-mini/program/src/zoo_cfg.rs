@@ -1,8 +1,6 @@
 //! `zoo.cfg`, ZooKeeper's configuration file, and the effect of its keys on zk-mini.
 
-use std::fmt;
 use std::fs;
-use std::io;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +8,7 @@ use crate::listen::Host;
 use crate::properties::{self, BadEscape, Property};
 use crate::settings::Settings;
 use crate::zoo_access::{self, AccessKeys};
+use crate::zoo_error::{ConfigError, Remark};
 use crate::zoo_http::{HttpKeys, METRICS_KEYS, OTHER_PROVIDER, PROVIDER};
 use crate::zoo_keys;
 use crate::zoo_servers::ServerKeys;
@@ -39,44 +38,6 @@ pub(crate) struct ZooCfg {
     pub(crate) tls: TlsKeys,
     /// Remarks on keys for the user, one a key.
     pub(crate) remarks: Vec<Remark>,
-}
-
-/// A remark on a key that has no effect here, or another one than in ZooKeeper.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Remark {
-    file: PathBuf,
-    line: usize,
-    key: String,
-    text: &'static str,
-}
-
-impl fmt::Display for Remark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Some other file given by mistake may have control characters in its keys.
-        let key = self.key.escape_debug();
-        write!(f, "{}:{}: {key} {}", self.file.display(), self.line, self.text)
-    }
-}
-
-/// Reason why a `zoo.cfg` cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum ConfigError {
-    #[error("cannot read {}: {source}", file.display())]
-    Read { file: PathBuf, source: io::Error },
-    #[error("{}:{line}: {} is {value:?}; it must be {expected}", file.display(), key.escape_debug())]
-    Value { file: PathBuf, line: usize, key: String, value: String, expected: &'static str },
-    #[error("{}:{line}: {} is not a ZooKeeper key; did you mean {meant}?", file.display(), key.escape_debug())]
-    Misspelt { file: PathBuf, line: usize, key: String, meant: &'static str },
-    #[error("{}: enforce.auth.enabled is true, so enforce.auth.schemes must name schemes, such as sasl,digest", file.display())]
-    NoSchemes { file: PathBuf },
-    #[error("{}:{line}: invalid text: {what}", file.display())]
-    NoText { file: PathBuf, line: usize, what: &'static str },
-    #[error(
-        "{}: dataDir is missing: add dataDir=DIR to the file, or --data-dir DIR to the options; without --config the \
-         server keeps everything in memory",
-        file.display()
-    )]
-    NoDataDir { file: PathBuf },
 }
 
 /// Remark on names that ZooKeeper's documentation has by mistake.

@@ -358,7 +358,7 @@ impl Core {
     // `passed`: each call on the way costs 2 % of a getData.
     #[inline(always)]
     fn arrived(&mut self, now: Now, conn: ConnId, frame: &[u8], is_delayed: bool) {
-        match self.peers.get(conn).map(|peer| peer.session()) {
+        match self.peers.get(conn).map(PeerState::session) {
             Some(Some(session)) => self.request(now, conn, session, frame, is_delayed),
             Some(None) => self.first_frame(now, conn, frame, is_delayed),
             None => {}

@@ -26,6 +26,7 @@ mod arrival;
 mod batch;
 mod calls;
 mod config;
+mod ending;
 mod hello;
 mod message;
 mod outbox;
@@ -54,7 +55,7 @@ pub use message::{
 };
 use outbox::Outbox;
 use silence::{Silence, Verdict};
-use streams::{Beginning, Closed, Streams, given_up};
+use streams::{Beginning, Streams, given_up};
 pub use transmission::Transmission;
 
 /// Number of waiting bytes above which no message joins them, so that no request waits for many messages.
@@ -428,79 +429,6 @@ impl<C, S: Clone> Session<C, S> {
             Verdict::Ask => self.outbox.urgent(&Frame::Ping(0)),
             Verdict::Silent => self.close(Ending::Silent),
             Verdict::Unread => self.close(Ending::Unread),
-        }
-    }
-
-    fn leave(&mut self) {
-        if let Phase::Open(silence) = &mut self.phase {
-            self.phase = Phase::Leaving(mem::take(silence));
-        }
-    }
-
-    fn complete(&mut self, id: CallId, attempt: Attempt) {
-        // A call that was cancelled or answered before has gone.
-        if let Some(call) = self.calls.remove(id) {
-            self.outputs.push_back(Output::Complete { call, attempt });
-        } else {
-            self.end_stream(id, attempt);
-        }
-        self.relieve();
-    }
-
-    /// Tells the server that a call has ended here, unless its request can be taken back.
-    fn cancel(&mut self, id: CallId, has_sent: bool) {
-        let waits = id > self.transmitted;
-        if waits && !has_sent && self.outbox.take_back(id) {
-            return;
-        }
-        if waits {
-            // Never before its own request.
-            let _ = self.outbox.append(&Frame::Cancel(id));
-        } else {
-            self.outbox.urgent(&Frame::Cancel(id));
-        }
-    }
-
-    /// Ends a stream on this side.
-    fn close_stream(&mut self, id: CallId, end: Attempt) {
-        if let Some(closed) = self.end_stream(id, end) {
-            self.cancel(id, closed.has_sent);
-        }
-    }
-
-    fn end_stream(&mut self, id: CallId, end: Attempt) -> Option<Closed> {
-        let closed = self.streams.close(id, end)?;
-        self.stream_arguments -= closed.argument;
-        Some(closed)
-    }
-
-    fn close(&mut self, ending: Ending) {
-        self.phase = Phase::Closed;
-        let reason: Arc<str> = ending.to_string().into();
-        // Before the completions, so that no retry of these calls comes here again.
-        self.outputs.push_back(Output::Closed(ending));
-        for (id, call) in self.calls.take_all() {
-            let ended = if id > self.transmitted { Ended::NotSent } else { Ended::Lost(Arc::clone(&reason)) };
-            self.outputs.push_back(Output::Complete { call, attempt: Err(ended) });
-        }
-        for id in self.streams.after(CallId(0)) {
-            let ended = if id > self.transmitted { Ended::NotSent } else { Ended::Lost(Arc::clone(&reason)) };
-            self.end_stream(id, Err(ended));
-        }
-        self.crowded |= mem::take(&mut self.burdened);
-        self.give_room();
-    }
-
-    /// Tells callers that wait for the end of another call.
-    fn relieve(&mut self) {
-        if mem::take(&mut self.burdened) {
-            self.outputs.push_back(Output::Room);
-        }
-    }
-
-    fn give_room(&mut self) {
-        if mem::take(&mut self.crowded) {
-            self.outputs.push_back(Output::Room);
         }
     }
 

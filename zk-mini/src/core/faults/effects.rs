@@ -192,7 +192,7 @@ impl Faults {
         let case = Case {
             now,
             what: What::Event { kind, path },
-            session: peer.and_then(|peer| peer.session()),
+            session: peer.and_then(PeerState::session),
             conn: Some(conn),
             listener: peer.and_then(|peer| peer.listener),
         };
