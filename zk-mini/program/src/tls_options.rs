@@ -98,6 +98,7 @@ pub(crate) struct TlsPlan {
 impl TlsOptions {
     /// Reads the certificates, and finds the addresses. Options override the keys of a file.
     pub(crate) async fn plan(self, keys: TlsKeys) -> Result<TlsPlan, TlsOptionsError> {
+        let auth = self.client_auth(&keys);
         let Self { mut tls_cert, tls_key, mut tls_ca, tls_client_auth, tls_listen, tls_dev } = self;
         if let Some(dir) = &tls_dev {
             let files = DevFiles::prepare(dir)?;
@@ -128,9 +129,6 @@ impl TlsOptions {
                 (LISTEN, tls_listen.into_iter().map(listen).collect())
             }
         };
-        let default_auth =
-            if tls_cert.is_none() || tls_ca.is_some() { ClientAuth::Need } else { ClientAuth::None };
-        let auth = tls_client_auth.or(keys.client_auth).unwrap_or(default_auth);
         let certificate = tls_cert.map(Pem::file).or_else(|| keys.key_store());
         let certificate = certificate.ok_or(TlsOptionsError::NoCertificate(by))?;
         let key = tls_key.map_or_else(|| certificate.clone(), Pem::file);
@@ -150,6 +148,16 @@ impl TlsOptions {
             addrs.push(host.addrs(port).await?);
         }
         Ok(TlsPlan { tls: Some(config.load()?), is_unified, super_user: keys.super_user, addrs })
+    }
+
+    /// Returns what clients have to show: what the options say, else the file. Else a certificate if there are authorities,
+    /// and always with the certificate of a file, as in ZooKeeper.
+    fn client_auth(&self, keys: &TlsKeys) -> ClientAuth {
+        let of_authorities = self.tls_ca.as_ref().map(|_| ClientAuth::Need);
+        let said = self.tls_client_auth.or(of_authorities).or(keys.client_auth);
+        let has_own_certificate = self.tls_cert.is_some();
+        let is_open = has_own_certificate && keys.trust_store().is_none();
+        said.unwrap_or(if is_open { ClientAuth::None } else { ClientAuth::Need })
     }
 }
 
@@ -177,5 +185,44 @@ impl TlsPlan {
         let Some(tls) = self.tls else { return builder };
         builder = builder.tls(tls).port_unification(self.is_unified);
         builder.tls_servers_at(self.addrs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Options {
+        #[command(flatten)]
+        tls: TlsOptions,
+    }
+
+    fn client_auth(options: &[&str], file: &[(&str, &str)]) -> ClientAuth {
+        let mut keys = TlsKeys::default();
+        for (key, value) in file {
+            assert_eq!(keys.set(key, value), Ok(true));
+        }
+        Options::parse_from([&["zk-mini"], options].concat()).tls.client_auth(&keys)
+    }
+
+    #[test]
+    fn clients_need_a_certificate_where_there_are_authorities_unless_somebody_says_otherwise() {
+        use ClientAuth::{Need, None, Want};
+        let (stores, own) =
+            ([("ssl.keyStore.location", "k"), ("ssl.trustStore.location", "t")], "--tls-cert=s");
+        assert_eq!(client_auth(&[], &stores), Need, "as in ZooKeeper");
+        assert_eq!(client_auth(&[own], &stores), Need, "another certificate changes nothing for clients");
+        assert_eq!(client_auth(&[own], &[]), None);
+        assert_eq!(client_auth(&[own, "--tls-ca=a"], &[]), Need);
+        assert_eq!(client_auth(&["--tls-dev=d"], &[]), Need);
+        for (word, said) in [("none", None), ("want", Want)] {
+            let file = [stores[0], stores[1], ("ssl.clientAuth", word)];
+            assert_eq!(client_auth(&[own], &file), said);
+            assert_eq!(client_auth(&[own, "--tls-ca=a"], &file), Need, "options override the file");
+            assert_eq!(client_auth(&["--tls-ca=a", "--tls-client-auth", word], &file), said);
+        }
     }
 }

@@ -153,7 +153,9 @@ impl Handle {
         path: &str,
         perms: Perms,
     ) -> Result<(), AccessError> {
-        self.engine.look(|state| state.core.authorize(Peer { ip, port: 0 }, credentials, path, perms))
+        // On a port for both families a client of IPv4 has an address of IPv6, as it has not for ZooKeeper's clients.
+        let peer = Peer { ip: ip.to_canonical(), port: 0 };
+        self.engine.look(|state| state.core.authorize(peer, credentials, path, perms))
     }
 
     /// Returns the zxid of the last transaction.

@@ -99,5 +99,7 @@ async fn credentials_give_the_access_that_a_client_would_have() {
     assert_eq!(may(digest(Some(b"user:other")), "/a", Perms::READ), Ok(()), "by its address");
     let ip = Credentials { scheme: "ip", secret: None };
     assert_eq!(may(ip, "/a", Perms::READ), Ok(()));
+    let mapped = IpAddr::V6(Ipv4Addr::LOCALHOST.to_ipv6_mapped());
+    assert_eq!(zk.authorize(mapped, ip, "/a", Perms::READ), Ok(()), "on a port for both families");
     assert_eq!(may(ip, "/a", Perms::READ | Perms::WRITE), Err(AccessError::NotAuthorized), "each is wanted");
 }

@@ -20,6 +20,12 @@ pub enum TlsError {
         /// The source.
         pem: String,
     },
+    /// A store of Java's has no certificate of an authority.
+    #[error("{pem} has no trusted certificate: an entry that keytool -importcert makes")]
+    NoAuthority {
+        /// The source.
+        pem: String,
+    },
     /// There is no private key.
     #[error("{pem} has no private key: a part that begins with -----BEGIN PRIVATE KEY----- or the like")]
     NoKey {

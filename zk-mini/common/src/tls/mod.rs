@@ -102,9 +102,9 @@ fn is_encrypted(text: &[u8]) -> bool {
 fn certificates(pem: &Pem) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let text = match pem.read()? {
         Contents::Pem(text) => text,
-        Contents::Store(Jks { own: Some((_, chain)), trusted }) if trusted.is_empty() => return Ok(chain),
         Contents::Store(Jks { trusted, .. }) if !trusted.is_empty() => return Ok(trusted),
-        Contents::Store(_) => return Err(TlsError::NoCertificate { pem: pem.to_string() }),
+        // The chain of a key is whom others trust, not whom its owner does.
+        Contents::Store(_) => return Err(TlsError::NoAuthority { pem: pem.to_string() }),
     };
     let parsed: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
     match parsed {
@@ -147,6 +147,8 @@ mod tests {
         assert_eq!(chain, expected);
         assert_eq!(certificates(&store("trust.jks", "apassword")).unwrap(), expected);
         assert_eq!(roots(&store("trust.jks", "apassword")).unwrap().len(), 1);
+        let error = roots(&key).unwrap_err().to_string();
+        assert!(error.contains("no trusted certificate"), "{error}");
         // The certificate and the key belong together.
         ServerTlsConfig::new(key.clone(), key).client_ca(store("trust.jks", "apassword")).load().unwrap();
     }

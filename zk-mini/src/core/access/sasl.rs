@@ -180,8 +180,9 @@ mod tests {
         let (one, two) = (SessionSecret::from_seed(1), SessionSecret::from_seed(2));
         let mut nonces = vec![nonce(&one, 1), nonce(&one, 2), nonce(&two, 1)];
         assert!(nonces.iter().all(|nonce| nonce.len() == 40));
+        assert_eq!(nonce(&one, 1), nonces[0]);
+        nonces.sort_unstable();
         nonces.dedup();
         assert_eq!(nonces.len(), 3);
-        assert_eq!(nonce(&one, 1), nonces[0]);
     }
 }
