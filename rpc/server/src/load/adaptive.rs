@@ -7,7 +7,8 @@
 //! - After a window in which it was reached, the limit is multiplied by `TOLERANCE * base / latency`, at most by 1, and grows by
 //!   the *headroom*, the larger of its root and a tenth. It settles at one and a half times what the server works on.
 //! - If many calls of a window were given up at their deadlines, and the others took too long as well, the limit is halved. If
-//!   the others took no longer than usual, the deadlines were too short for what was called, and tell nothing of the server.
+//!   the others took no longer than usual, the deadlines were too short for what was called, and tell nothing of the server. A
+//!   limit that has come down to 1 shows the base: no call waits for another.
 //! - Under an overload that does not end, nothing shows the base. So from time to time, and if the limit has been halved, a
 //!   *probe* halves it once more for a window, and again as long as calls take as much less time as there are fewer. If they do
 //!   not, the server was not full any more, or it has become slower by itself: what they take now is the base.
@@ -67,9 +68,10 @@ struct Window {
     calls: u32,
     /// Calls among them that were given up.
     given_up: u32,
-    /// Seconds that these took, and those that the others took.
-    lost_seconds: f64,
-    seconds: f64,
+    /// Seconds that calls took which were given up.
+    given_up_seconds: f64,
+    /// Seconds that the other calls took.
+    ended_seconds: f64,
     /// The limit was reached.
     is_full: bool,
 }
@@ -131,12 +133,12 @@ impl AdaptiveLimit {
         window.calls += 1;
         if call.given_up {
             window.given_up += 1;
-            window.lost_seconds += call.took.as_secs_f64();
+            window.given_up_seconds += call.took.as_secs_f64();
         } else {
-            window.seconds += call.took.as_secs_f64();
+            window.ended_seconds += call.took.as_secs_f64();
         }
         if window.calls >= MAX_CALLS || (window.calls >= MIN_CALLS && now.since(begun) >= MIN_TIME) {
-            let all = ((window.lost_seconds + window.seconds) / f64::from(window.calls)).max(1e-9);
+            let all = ((window.given_up_seconds + window.ended_seconds) / f64::from(window.calls)).max(1e-9);
             let has_many = f64::from(window.given_up) > MANY * f64::from(window.calls);
             match window.latency() {
                 Some(others) if has_many => self.judge_others(others, all),
@@ -151,13 +153,14 @@ impl AdaptiveLimit {
 
     /// Judges a window in which many calls were given up, by what the others took.
     fn judge_others(&mut self, others: f64, all: f64) {
-        if self.limit < 2.0 {
+        let is_usual = self.base > 0.0 && others <= TOLERANCE * self.base;
+        match self.probe.take() {
             // No call waits for another, and those that were given up had too little time.
-            self.settle(others, (self.limit, others));
-        } else if self.probe.is_some() || others > TOLERANCE * self.base {
-            self.retreat(all);
-        } else if self.window.is_full {
-            self.follow(others);
+            _ if self.limit < 2.0 => self.settle(others, (self.limit, others)),
+            Some(probe) if is_usual => self.step(others, probe),
+            None if is_usual && self.window.is_full => self.follow(others),
+            None if is_usual => {}
+            _ => self.retreat(all),
         }
     }
 
@@ -225,6 +228,6 @@ impl Window {
     /// Returns the seconds that calls took which were not given up, if there are any.
     fn latency(&self) -> Option<f64> {
         let ended = self.calls - self.given_up;
-        (ended > 0).then(|| (self.seconds / f64::from(ended)).max(1e-9))
+        (ended > 0).then(|| (self.ended_seconds / f64::from(ended)).max(1e-9))
     }
 }
