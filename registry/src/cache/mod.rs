@@ -122,7 +122,13 @@ impl ServiceCache {
                 }
                 let pause = if failed { RETRY_AFTER } else { PAUSE };
                 tokio::select! {
-                    () = is_closed(newest.clone()) => if failed { return },
+                    // The last members are written at once, or have just been tried.
+                    () = is_closed(newest.clone()) => {
+                        let has_newer = newest.has_changed().unwrap_or(false);
+                        if failed && !has_newer {
+                            return;
+                        }
+                    }
                     () = clock.sleep_until(Some(clock.now() + pause)) => {}
                 }
                 is_due = false;
@@ -230,6 +236,7 @@ mod tests {
         sleep(3 * Duration::from(CONFIRM_AFTER)).await;
         assert!(cache.load().await.is_none());
     }
+
     #[tokio::test(start_paused = true)]
     async fn a_write_that_failed_is_tried_again_soon() {
         let (directory, cache) = in_new_directory();

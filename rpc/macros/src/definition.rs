@@ -1,6 +1,6 @@
 //! A service as its trait describes it, and the mistakes in that.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use proc_macro2::Span;
 use quote::format_ident;
@@ -94,15 +94,15 @@ impl Definition {
             }
         }
         let name = name.unwrap_or_else(|| attributes::snake_case(&item.ident));
-        let mut seen = BTreeSet::new();
+        let mut seen = BTreeMap::new();
         for method in &methods {
             if name.len() + 1 + method.name.len() > LONGEST {
                 let why = "the names of the service and of this method have more than 254 bytes together";
                 errors.add(method.ident.span(), why);
             }
-            // Of methods that a `cfg` chooses from, the compiler sees one.
-            let is_chosen = method.attributes.iter().any(|attribute| attribute.path().is_ident("cfg"));
-            if !is_chosen && !seen.insert(&method.name) {
+            // Of methods that a `cfg` chooses from, the compiler sees one: they have the same name in Rust, too.
+            let earlier = seen.insert(&method.name, &method.ident);
+            if earlier.is_some_and(|ident| *ident != method.ident) {
                 let why = format!(
                     "two methods have the name `{}` for clients; give one another name: `#[method(name = \"…\")]`",
                     method.name

@@ -25,7 +25,7 @@
 //!         .on_unclean_death(|dead| {
 //!             let _ = writeln!(stderr(), "cleaning up after worker {}", dead.slot);
 //!         })
-//!         .run(|worker: Worker| {
+//!         .run(move |worker: Worker| {
 //!             // 4. In each worker: start serving from its own copy of the listener, here or in a runtime …
 //!             let Ok(_listener) = listener.try_clone() else { return 1 };
 //!             // … tell the parent so, with a note for the case of an unclean death …

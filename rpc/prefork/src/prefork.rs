@@ -118,8 +118,9 @@ impl Prefork {
     /// `worker` runs in each child and never returns into the caller's code: the child exits with the status that it
     /// returns, or with 101 if it panics. Status 0 from a worker that was asked to stop says that it has cleaned up.
     ///
-    /// Once the service begins to stop, no worker is started any more, and `worker` is dropped: a listener that it owns
-    /// (`move`) is closed, and its port is free as soon as every worker has closed its copy, even while calls still run.
+    /// Once the service begins to stop, no worker is started any more, and `worker` is dropped in the parent, while workers may
+    /// still end their work: a listener that it owns (`move`) is closed, and its port is free as soon as every worker has closed
+    /// its copy. What the workers need to the end, such as a directory that is removed when it is dropped, belongs outside of it.
     ///
     /// The signals in the table of the [crate](crate), and `CHLD`, belong to the supervisor from here on. They stay
     /// blocked when this returns, so that a late signal does not change the exit status of a process that is about to end.

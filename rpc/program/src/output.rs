@@ -68,9 +68,12 @@ fn write_json(f: &mut fmt::Formatter<'_>, json: &str) -> fmt::Result {
     Ok(())
 }
 
-/// Returns true for a character that a terminal does not show, or that changes how it shows others: `Debug` escapes it.
+/// Returns true for a character that commands a terminal or changes the order of others: `Debug` escapes it. So it does with a mark
+/// that stands over the letter in front of it, but not behind one.
 fn is_command(c: char) -> bool {
-    c.escape_debug().len() > 2 || c.is_control()
+    let mut behind_a_letter = ['a', c].iter().collect::<String>();
+    behind_a_letter.truncate('a'.len_utf8() + c.len_utf8());
+    c != '"' && c != '\'' && c != '\\' && behind_a_letter.escape_debug().count() > 2
 }
 
 /// Returns an error's text, which a stranger may have written a part of, as it may go to a terminal: whole, in one line.
@@ -101,7 +104,7 @@ mod tests {
     #[test]
     fn a_servers_text_cannot_command_a_terminal() {
         assert_eq!(shown_whole(HOSTILE), "no\\u{1b}]52;c;eA==\\u{7}\\r\\u{9b}2K\\u{202e}\\nrpc: ok");
-        let usual = "demo.echo: NOT_FOUND: \"ärger\" at C:\\x 日本 it's";
+        let usual = "demo.echo: NOT_FOUND: \"ärger\" at C:\\x 日本 e\u{301} नमस्ते it's";
         assert_eq!(shown_whole(usual), usual);
     }
 

@@ -111,7 +111,8 @@ impl TlsOptions {
             ([], None) if !is_unified => {
                 // Whoever asks for a check of clients must not get a server that checks none.
                 let ca = tls_ca.map(|_| "--tls-ca");
-                if let Some(option) = ca.or(tls_client_auth.map(|_| "--tls-client-auth")) {
+                let asks = tls_client_auth.filter(|auth| *auth != ClientAuth::None);
+                if let Some(option) = ca.or(asks.map(|_| "--tls-client-auth")) {
                     let has_certificate = keys.key_store().is_some();
                     let error = if has_certificate {
                         TlsOptionsError::NoPort

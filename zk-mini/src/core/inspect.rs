@@ -10,8 +10,7 @@ use crate::core::figures::{ReadAndWritten, WatchersTold};
 use crate::core::peers::PeerState;
 use crate::core::session::Sessions;
 use crate::core::tree::name_set::NameSet;
-use crate::core::watch::WatchMode;
-use crate::core::watch::{WatchTable, Watches};
+use crate::core::watch::{WatchMode, WatchTable, Watches};
 use crate::core::{ConnId, Core, Part, Peer};
 
 /// Node at the time of the call.

@@ -131,7 +131,7 @@ impl<C> Session<C> {
 
     /// Handles the end of a probe session. It is a transaction if its start was one. A session of one server alone takes none,
     /// at its start and at its end. A write of another client in this short time looks the same: then our session is given up,
-    /// because to go on without what is lost is worse.
+    /// because to go on without what is lost is worse. So it is if the answer does not come.
     fn handle_left(&mut self, now: Millis, in_doubt: bool, mut body: Bytes) -> Result<(), DisconnectCause> {
         let header = decode_header(&mut body)?;
         if header.xid != LEAVE {
@@ -141,6 +141,9 @@ impl<C> Session<C> {
         if in_doubt && was_transaction && self.closing.is_none() {
             self.expire(now);
             return Ok(());
+        }
+        if let LinkState::Leaving { in_doubt, .. } = &mut self.link {
+            *in_doubt = false;
         }
         Err(DisconnectCause::CaughtUp)
     }

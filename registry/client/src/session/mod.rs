@@ -358,9 +358,14 @@ impl<C> Session<C> {
         if let (LinkState::Live { .. }, Some(credentials)) = (self.link, &self.credentials) {
             self.publish(SessionState::Disconnected(credentials.id));
         }
+        let in_doubt = matches!(self.link, LinkState::Leaving { in_doubt: true, .. });
         self.go_on(now);
         for call in self.calls.take_sent() {
             self.fail(call, CallFailure::ConnectionLost { sent: true });
+        }
+        if in_doubt && self.closing.is_none() {
+            // The probe has made the servers' number larger than ours: none would refuse our session any more.
+            self.end_session();
         }
     }
 

@@ -100,6 +100,7 @@ mod tests {
         let sorted = ["entry-005-0000000007", "entry-100-0000000000", "entry-100-0000000001"];
         assert_eq!(QueueNames::Kazoo.entries(mixed.map(str::to_owned).to_vec()), sorted);
     }
+
     #[test]
     fn entries_after_the_counter_has_wrapped_around_are_behind_those_before() {
         let in_order = |names: QueueNames, sorted: &[&str]| {

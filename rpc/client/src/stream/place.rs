@@ -54,12 +54,12 @@ impl StreamPlace {
     /// Notes that no other stream may come here.
     pub(super) fn settle(&self) {
         self.is_settled.store(true, Ordering::SeqCst);
-        self.forget_the_next();
+        self.drop_opening();
     }
 
     /// Frees what it takes to open another stream: the argument may be long, and the stream may stay open for days.
-    fn forget_the_next(&self) {
-        // Whoever has the lock is about to open another stream, and finds that it may not.
+    fn drop_opening(&self) {
+        // Whoever has the lock opens another stream, or has just found that there is none.
         let Ok(mut next) = self.next.try_lock() else { return };
         if let Next::Possible(_) = *next {
             let opening = mem::replace(&mut *next, Next::Nothing);
@@ -77,7 +77,7 @@ impl StreamPlace {
         self.has_sent.store(true, Ordering::SeqCst);
         let sent = send();
         if matches!(sent, Poll::Ready(Ok(()))) {
-            self.forget_the_next();
+            self.drop_opening();
         } else {
             self.has_sent.store(false, Ordering::SeqCst);
         }

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::Millis;
-use common::log::quietly;
+use common::log::{quietly, survive};
 use nix::errno::Errno;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -255,6 +255,8 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
                 Ok(libc::SIGTTOU) => Request::Fewer,
                 Ok(libc::SIGUSR1) => Request::Usr1,
                 Ok(libc::SIGUSR2) if self.program.has_listeners() => Request::Upgrade,
+                // While it stops, the listeners are closed.
+                Ok(libc::SIGUSR2) if self.worker.is_none() => continue,
                 Ok(libc::SIGUSR2) => {
                     quietly(|| tracing::warn!("SIGUSR2: no listener to hand over; going on"));
                     continue;
@@ -354,7 +356,9 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             Output::CloseListeners => {
                 // The port is free once the workers have closed theirs, and nobody waits in a queue that is not served.
                 self.program.close_listeners();
-                self.worker = None;
+                let worker = self.worker.take();
+                // It may own anything.
+                let _ = survive(|| drop(worker));
             }
             Output::Stop(id, stop) => {
                 self.signal(id, "ask a child to stop", |pid| process::ask_to_leave(pid, stop));

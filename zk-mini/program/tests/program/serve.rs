@@ -97,6 +97,9 @@ fn options_for_the_certificates_of_clients_are_refused_where_nothing_speaks_tls(
             assert_eq!(status.code(), Some(2), "{stderr}");
             assert!(stderr.contains(&format!("{} {said}", options[0])), "{stderr}");
         }
+        fs::write(&config, "clientPort=0\n").unwrap();
+        Program::start(&["serve", "--config", &config, "--data-dir", &data, "--tls-client-auth", "none"])
+            .address();
         // The certificate of the server may be that of the file.
         let trust_store = format!("ssl.trustStore.location={ca}\n");
         serve(&format!("secureClientPort=0\n{key_store}{trust_store}")).address();

@@ -19,14 +19,17 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
+    #[inline]
     pub(crate) fn get(&self, conn: ConnId) -> Option<&PeerState> {
         self.by_conn.get(&conn)
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, conn: ConnId) -> Option<&mut PeerState> {
         self.by_conn.get_mut(&conn)
     }
 
+    #[inline]
     pub(crate) fn contains(&self, conn: ConnId) -> bool {
         self.by_conn.contains_key(&conn)
     }

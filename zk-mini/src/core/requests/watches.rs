@@ -10,8 +10,7 @@ use crate::core::faults::EventFate;
 use crate::core::history::Told;
 use crate::core::message::ConnId;
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
-use crate::core::watch::WatchMode;
-use crate::core::watch::WatchTable;
+use crate::core::watch::{WatchMode, WatchTable};
 
 /// Kind of watch that a request names.
 #[derive(Clone, Copy)]

@@ -14,19 +14,6 @@ pub(crate) use table::WatchTable;
 use watchers::Modes;
 pub(crate) use watchers::{WatchMode, Watchers};
 
-fn sort_and_dedup_from(told: &mut Vec<ConnId>, first: usize) {
-    told[first..].sort_unstable();
-    let second = told.len().min(first + 1);
-    let mut kept = second;
-    for next in second..told.len() {
-        if told[next] != told[kept - 1] {
-            told[kept] = told[next];
-            kept += 1;
-        }
-    }
-    told.truncate(kept);
-}
-
 /// Both tables of watches.
 #[derive(Debug)]
 pub(crate) struct Watches {
@@ -154,6 +141,20 @@ impl Watches {
     pub(crate) fn count(&self) -> usize {
         self.data.count + self.child.count
     }
+}
+
+/// Sorts the connections from this place on, and leaves each in once.
+fn sort_and_dedup_from(told: &mut Vec<ConnId>, first: usize) {
+    told[first..].sort_unstable();
+    let second = told.len().min(first + 1);
+    let mut kept = second;
+    for next in second..told.len() {
+        if told[next] != told[kept - 1] {
+            told[kept] = told[next];
+            kept += 1;
+        }
+    }
+    told.truncate(kept);
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::watchers::{Modes, WatchMode};
 use crate::core::emptied::Emptied;
 
 /// Maximum number of watched paths that are moved to a smaller table at once, which takes a few milliseconds.
-pub(super) const MOVED: usize = 50_000;
+pub(super) const MAX_MOVED: usize = 50_000;
 
 /// Maximum capacity that is kept for a connection without watches.
 pub(super) const KEPT_CAPACITY: usize = 16;
@@ -41,16 +41,18 @@ impl WatchedPaths {
     /// Counts the watches of a path whose modes change.
     pub(super) fn count(&mut self, old: Modes, new: Modes) {
         let standard = Modes::of(WatchMode::Standard);
-        self.standard = self.standard + usize::from(new.has(WatchMode::Standard))
-            - usize::from(old.has(WatchMode::Standard));
-        self.lasting = self.lasting + new.without(standard).count() - old.without(standard).count();
+        let has = |modes: Modes| usize::from(modes.has(WatchMode::Standard));
+        let lasting = |modes: Modes| modes.without(standard).count();
+        // Not below zero: what is left of an earlier connection with this id was not counted here.
+        self.standard = (self.standard + has(new)).saturating_sub(has(old));
+        self.lasting = (self.lasting + lasting(new)).saturating_sub(lasting(old));
     }
 
     /// Frees most of the memory of paths that have become few. Keeps small allocations, because most clients re-arm their
     /// watch after every event.
     pub(super) fn shrink(&mut self, emptied: &mut Emptied) {
         let (len, capacity) = (self.paths.len(), self.paths.capacity());
-        if len <= MOVED && capacity > KEPT_CAPACITY.max(8 * len) {
+        if len <= MAX_MOVED && capacity > KEPT_CAPACITY.max(8 * len) {
             let mut former = std::mem::take(&mut self.paths);
             self.paths = HashSet::with_capacity_and_hasher(2 * len, former.hasher().clone());
             self.paths.extend(former.drain());

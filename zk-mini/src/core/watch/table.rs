@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, hash_set};
 use foldhash::HashMap;
 use zk_wire::{ByteString, EventType, path};
 
-use super::paths::{KEPT_CAPACITY, MOVED, WatchedPaths};
+use super::paths::{KEPT_CAPACITY, MAX_MOVED, WatchedPaths};
 use super::watchers::{Modes, WatchMode, Watchers};
 use crate::core::emptied::Emptied;
 use crate::core::message::ConnId;
@@ -18,7 +18,7 @@ const FEW: usize = 100;
 pub(crate) struct WatchTable {
     /// Watches by path. Those of closed connections are removed in steps.
     by_path: HashMap<ByteString, Watchers>,
-    /// Connections with watches, now or a short time ago.
+    /// Open connections that have watches, or had some.
     pub(super) by_conn: HashMap<ConnId, WatchedPaths>,
     /// Number of pairs of connection and path, without closed connections.
     pub(super) count: usize,
@@ -141,7 +141,7 @@ impl WatchTable {
     /// Gives back the memory of a table that is nearly empty.
     fn shrink(&mut self) {
         let len = self.by_path.len();
-        if len <= MOVED && self.by_path.capacity() > KEPT_CAPACITY.max(8 * len) {
+        if len <= MAX_MOVED && self.by_path.capacity() > KEPT_CAPACITY.max(8 * len) {
             let smaller = HashMap::with_capacity_and_hasher(2 * len, self.by_path.hasher().clone());
             let mut former = std::mem::replace(&mut self.by_path, smaller);
             self.by_path.extend(former.drain());

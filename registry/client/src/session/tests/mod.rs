@@ -306,6 +306,15 @@ fn a_server_that_lost_one_transaction_ends_the_session() {
 }
 
 #[test]
+fn a_doubt_that_nothing_clears_ends_the_session() {
+    let mut rig = refused();
+    rig.give_session(SessionId(0x52));
+    rig.answer(OpCode::SYNC, 77, ErrorCode::OK);
+    rig.lose();
+    assert_eq!(rig.states.last(), Some(&SessionState::Connecting));
+}
+
+#[test]
 fn a_probe_that_one_server_alone_knows_does_not_end_the_session() {
     for (zxid, end) in [(77, ErrorCode::OK), (78, ErrorCode::OPERATION_TIMEOUT)] {
         let mut rig = refused();
