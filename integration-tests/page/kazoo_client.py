@@ -41,6 +41,12 @@ class Client:
     def exists(self, path):
         return self.client.exists(path) is not None
 
+    def read(self, path, number):
+        """Asks many times whether a node exists."""
+        pending = [self.client.exists_async(path) for _ in range(number)]
+        for result in pending:
+            result.get(timeout=60)
+
     def watch(self, path):
         self.client.get(path, watch=lambda event: None)
 

@@ -89,6 +89,29 @@ test('the timeline shows the past, and what changed between two moments', async 
   await until('the present', async () => /new/.test(await page.locator('#node pre').innerText()));
 });
 
+test('reads do not push the timeline out, and are not sent to the page', async (t) => {
+  const server = await startServer(t);
+  const kazoo = await startKazoo(t, server);
+  await kazoo.call('create', '/config', 'old');
+  await kazoo.call('read', '/config', 6000);
+  const countReads = () => {
+    const { parse } = JSON;
+    window.reads = 0;
+    JSON.parse = (text) => {
+      if (text.includes('"kind":"request"')) window.reads += 1;
+      return parse(text);
+    };
+  };
+  const page = await openPage(t, server, { script: countReads });
+  await until('the creation', async () => /\/config created by/.test(await page.locator('#moment').innerText()));
+  await page.locator('#as-list').click();
+  await until('the creation in the list', async () => /\/config created by/.test(await page.locator('#log').innerText()));
+  await kazoo.call('read', '/config', 100);
+  await kazoo.call('set', '/config', 'new');
+  await until('the change', async () => /\/config changed by/.test(await page.locator('#moment').innerText()));
+  assert.equal(await page.evaluate(() => window.reads), 0);
+});
+
 test('the strip is dragged with the mouse', async (t) => {
   const server = await startServer(t);
   for (let index = 0; index < 5; index += 1) await put(server, `/n${index}`, '');

@@ -9,6 +9,9 @@ const KINDS = {
   disconnect: 'cut',
 };
 
+/** The kinds that the server is asked for. Requests would push out all others: it keeps those apart, clients read much. */
+export const ASKED_KINDS = Object.keys(KINDS).join(',');
+
 /** Class of an entry: `write`, `event`, `open`, `cut`, `end`, `fault` or `server`. */
 export const classOf = (entry) => KINDS[entry.kind] ?? 'server';
 
@@ -25,7 +28,6 @@ class HistoryRing {
     for (const entry of entries) {
       if (entry.seq <= this.lastSeq) continue;
       this.lastSeq = entry.seq;
-      if (entry.kind === 'request') continue;
       entry.ms = Date.parse(entry.time);
       this.entries.push(entry);
     }

@@ -1,7 +1,7 @@
 // The live side: follows the events of the server, asks for what has no events, and notices when the server is gone.
 
 import { api } from './api.js';
-import { past } from './history-ring.js';
+import { ASKED_KINDS, past } from './history-ring.js';
 import { isBehind } from './servers-view.js';
 import { changed, on, state } from './state.js';
 import { readEvents } from './stream.js';
@@ -37,7 +37,7 @@ async function followOnce() {
   stream = own;
   try {
     await api.status();
-    await readEvents('/v1/events', own.signal, () => catchUp().catch(() => own.abort()), receive);
+    await readEvents(`/v1/events?kind=${ASKED_KINDS}`, own.signal, () => catchUp().catch(() => own.abort()), receive);
   } finally {
     // One that was silent for too long is still open, and has a place at the server.
     own.abort();
@@ -47,7 +47,7 @@ async function followOnce() {
 /** Loads what happened before the stream began. What comes meanwhile waits. */
 async function catchUp() {
   waiting = [];
-  const entries = await api.history({ limit: EARLIER });
+  const entries = await api.history({ kind: ASKED_KINDS, limit: EARLIER });
   past.clear();
   past.add(entries);
   handlers.reloaded();
@@ -81,7 +81,7 @@ function take(entries) {
     if (entry.kind === 'transaction') handlers.applied(entry);
     else if (entry.kind === 'server' && !entry.session) handlers.reloaded();
     else if (entry.kind === 'fault') faultsDue = true;
-    else if (entry.kind !== 'request' && entry.kind !== 'event') hasSessions = true;
+    else if (entry.kind !== 'event') hasSessions = true;
   }
   if (hasSessions) hurry();
   changed('history');
