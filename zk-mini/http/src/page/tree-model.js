@@ -56,7 +56,9 @@ export class TreeModel {
 
   /** Loads a node with levels below it. Returns `false` if there is no such node. */
   async load(path, depth = 1) {
-    if (this.loading.has(path)) return this.loading.get(path).promise;
+    const other = this.loading.get(path);
+    if (other && other.depth >= depth) return other.promise;
+    if (other) return this.loadAfter(other, path, depth);
     const changes = [];
     const promise = this.fetchTree(path, depth).then(
       (tree) => {
@@ -72,8 +74,14 @@ export class TreeModel {
         throw error;
       },
     );
-    this.loading.set(path, { promise, changes });
+    this.loading.set(path, { promise, changes, depth });
     return promise;
+  }
+
+  /** Loads when another request, if there is one, has its answer. */
+  async loadAfter(other, path, depth) {
+    await other?.promise.catch(() => {});
+    return this.load(path, depth);
   }
 
   /** Loads again what is open: anything may have changed. What is shown stays until the answer is there. */
@@ -86,8 +94,7 @@ export class TreeModel {
         return;
       }
       // An answer that is under way may be too old.
-      const before = this.loading.get(node.path)?.promise.catch(() => {}) ?? Promise.resolve();
-      before.then(() => this.load(node.path)).catch(() => {});
+      this.loadAfter(this.loading.get(node.path), node.path, 1).catch(() => {});
       for (const child of node.children?.values() ?? []) walk(child);
     };
     walk(this.root);

@@ -1,0 +1,30 @@
+// The tree: what it shows after it was loaded again, and while several answers are under way.
+
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { closeBrowser, openPage, startServer } from './support.mjs';
+
+after(closeBrowser);
+
+/** Page in which `startModel()` gives a tree of the page's own kind; the root has one child in each answer of the server. */
+async function openModel(t) {
+  const page = await openPage(t, await startServer(t));
+  await page.evaluate(async () => {
+    const { TreeModel } = await import('/page/tree-model.js');
+    const answer = (name, depth, children) => ({
+      name, kind: 'persistent', stat: { numChildren: children.length }, watches: 0, children: depth > 0 ? children : [],
+    });
+    window.startModel = () => new TreeModel(async (path, depth) => answer('', depth, [answer('child', depth - 1, [])]), () => true, () => {});
+  });
+  return page;
+}
+
+test('a tree is loaded as deep as was asked, also behind a request that is under way', async (t) => {
+  const page = await openModel(t);
+  const names = await page.evaluate(async () => {
+    const model = window.startModel();
+    await Promise.all([model.load('/', 0), model.load('/', 1)]);
+    return model.root.children && [...model.root.children.keys()];
+  });
+  assert.deepEqual(names, ['child']);
+});
