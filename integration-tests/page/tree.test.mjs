@@ -28,3 +28,18 @@ test('a tree is loaded as deep as was asked, also behind a request that is under
   });
   assert.deepEqual(names, ['child']);
 });
+
+test('a node that was deleted and is back stays', async (t) => {
+  const page = await openModel(t);
+  const names = await page.evaluate(async () => {
+    const model = window.startModel();
+    await model.load('/');
+    model.apply({ path: '/child', what: 'deleted' });
+    await model.load('/');
+    const { now } = performance;
+    performance.now = () => now.call(performance) + 60_000;
+    model.sweep();
+    return [...model.root.children.keys()];
+  });
+  assert.deepEqual(names, ['child']);
+});

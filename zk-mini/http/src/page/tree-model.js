@@ -111,6 +111,7 @@ export class TreeModel {
     for (const child of tree.children) {
       const known = node.children?.get(child.name) ?? new Node(child.name, childOf(node.path, child.name), node);
       known.goneAt = 0;
+      this.fading.delete(known);
       children.set(child.name, known);
       this.take(known, child, depth - 1);
       // The levels end here; a leaf is known to have no children.
