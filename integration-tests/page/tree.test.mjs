@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { closeBrowser, openPage, startServer } from './support.mjs';
+import { api, closeBrowser, openPage, put, row, startServer, until } from './support.mjs';
 
 after(closeBrowser);
 
@@ -18,6 +18,21 @@ async function openModel(t) {
   });
   return page;
 }
+
+test('a filter keeps its matches when the tree is loaded again', async (t) => {
+  const server = await startServer(t);
+  await put(server, '/deep/inner/needle-1', '');
+  const page = await openPage(t, server);
+  await page.locator('#filter').fill('needle');
+  await row(page, 'needle-1').waitFor();
+  // After such a thing the page loads the tree again.
+  await api(server, 'POST', 'v1/freeze');
+  await api(server, 'POST', 'v1/thaw');
+  await put(server, '/deep/inner/needle-2', '');
+  await row(page, 'needle-2').waitFor();
+  await until('the count', async () => (await page.locator('#tree-count').innerText()) === '2 matches');
+  await row(page, 'needle-1').waitFor();
+});
 
 test('a tree is loaded as deep as was asked, also behind a request that is under way', async (t) => {
   const page = await openModel(t);

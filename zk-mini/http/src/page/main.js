@@ -17,7 +17,7 @@ import { changed, on, state } from './state.js';
 import { attempt, complain } from './tell.js';
 import { startLegend, startTimeline, toNow } from './timeline.js';
 import { TreeModel } from './tree-model.js';
-import { isExpanded, showTree, startTree } from './tree-view.js';
+import { isExpanded, isFiltered, showTree, startTree } from './tree-view.js';
 import { connectString } from './welcome.js';
 
 const present = new TreeModel((path, depth) => api.tree(path, depth), isExpanded, () => changed('tree', 'empty'));
@@ -43,7 +43,7 @@ async function showMoment() {
 
 /** Everything may be different: after a reconnect, a restart, a gap in the events. */
 function reload() {
-  present.reload();
+  present.reload(isFiltered());
   look();
 }
 

@@ -6,6 +6,8 @@ import { childOf, parentOf } from './format.js';
 const FADING = 1400;
 /** Number of nodes that may fade at once. */
 const MAX_FADING = 30;
+/** Number of levels that are more than a tree has. */
+const ALL_LEVELS = 10_000;
 
 class Node {
   constructor(name, path, parent) {
@@ -84,9 +86,24 @@ export class TreeModel {
     return this.load(path, depth);
   }
 
-  /** Loads again what is open: anything may have changed. What is shown stays until the answer is there. */
-  reload() {
+  /** Loads the whole tree, unless it is there. */
+  loadAll() {
+    if (this.isComplete) return;
+    this.isComplete = true;
+    this.loadAfter(this.loading.get('/'), '/', ALL_LEVELS).catch(() => {
+      this.isComplete = false;
+    });
+  }
+
+  /** Loads again what is open, or the whole tree: anything may have changed. What is shown stays until the answer is there. */
+  reload(isWhole) {
     this.isComplete = false;
+    if (isWhole) this.loadAll();
+    else this.reloadOpen();
+    this.touch();
+  }
+
+  reloadOpen() {
     const walk = (node) => {
       if (!node.children && node !== this.root) return;
       if (!this.isExpanded(node.path)) {
@@ -98,7 +115,6 @@ export class TreeModel {
       for (const child of node.children?.values() ?? []) walk(child);
     };
     walk(this.root);
-    this.touch();
   }
 
   take(node, tree, depth) {

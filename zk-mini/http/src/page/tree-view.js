@@ -19,6 +19,8 @@ let list;
 let rows = [];
 let active = '/';
 let filter = '';
+/** True if the tree is filtered, which needs all of it. */
+export const isFiltered = () => filter !== '';
 let shownRevision = -1;
 let shownFilter = '';
 let filteredAt = 0;
@@ -54,7 +56,7 @@ export function startTree() {
 export function showTree(next) {
   model = next;
   shownRevision = -1;
-  if (filter) loadAll();
+  if (filter) model.loadAll();
   changed('tree');
   reveal();
 }
@@ -62,17 +64,8 @@ export function showTree(next) {
 function setFilter(text) {
   filter = text;
   shownRevision = -1;
-  if (filter) loadAll();
+  if (filter) model.loadAll();
   changed('tree');
-}
-
-/** Loads the whole tree: a filter looks at all of it. */
-function loadAll() {
-  if (model.isComplete) return;
-  model.isComplete = true;
-  model.load('/', 10_000).catch(() => {
-    model.isComplete = false;
-  });
 }
 
 function render() {
