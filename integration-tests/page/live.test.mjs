@@ -145,6 +145,18 @@ test('a fault that is made by choosing fires', async (t) => {
   assert.deepEqual(await api(server, 'GET', 'v1/faults'), []);
 });
 
+test('a fault that somebody else sets is shown before it fires', async (t) => {
+  const server = await startServer(t);
+  const page = await openPage(t, server);
+  // The second look: the first one has found no fault.
+  await page.waitForResponse(/\/v1\/clock$/);
+  const rule = { when: { op: 'create', path: '/orders/**' }, then: { fail: 'NOAUTH' } };
+  const { id } = await api(server, 'POST', 'v1/faults', rule);
+  await until('the fault', async () => /create of \/orders\/\*\*: fail with NOAUTH\s*not yet/.test(await page.locator('#faults').innerText()));
+  await api(server, 'DELETE', `v1/faults/${id}`);
+  await until('the strip to go', async () => page.locator('#faults').isHidden());
+});
+
 test('a clock that is moved by hand lets a session expire', async (t) => {
   const server = await startServer(t);
   const kazoo = await startKazoo(t, server);

@@ -80,15 +80,13 @@ function take(entries) {
     if (entry.seq <= last) continue;
     if (entry.kind === 'transaction') handlers.applied(entry);
     else if (entry.kind === 'server' && !entry.session) handlers.reloaded();
-    else if (entry.kind === 'fault') faultsDue = true;
-    else if (entry.kind !== 'event') hasSessions = true;
+    else if (entry.kind !== 'event' && entry.kind !== 'fault') hasSessions = true;
   }
   if (hasSessions) hurry();
   changed('history');
 }
 
 let hurried;
-let faultsDue = true;
 let timer;
 /** Asks for sessions sooner than the next time: something has happened to one. */
 export function hurry() {
@@ -125,7 +123,7 @@ async function look() {
   if (isBehind() !== wasBehind || (wasBehind && before !== status.last_zxid)) handlers.reloaded();
   wasBehind = isBehind();
   if (watches !== status.watches) changed('watches');
-  if (faultsDue || state.faults.length) await lookAtFaults();
+  await lookAtFaults();
 }
 
 /** Takes over what the server says of its clock. */
@@ -137,7 +135,6 @@ export function takeClock(clock) {
 
 /** Asks for the faults. */
 export async function lookAtFaults() {
-  faultsDue = false;
   state.faults = await api.faults();
   changed('faults');
 }
