@@ -12,6 +12,8 @@ const EVERY = 1000;
 const RETRY = 700;
 /** Number of earlier entries that are asked for. */
 const EARLIER = 5000;
+/** Why a stream is given up while nobody looks. */
+const RESTING = new Error('nobody looks');
 
 let handlers;
 let stream = null;
@@ -21,23 +23,34 @@ export function startLive(reloaded, applied) {
   handlers = { reloaded, applied };
   follow();
   poll();
-  on('paused', () => (state.paused ? stream?.abort() : undefined));
+  on('paused', rest);
+  document.addEventListener('visibilitychange', rest);
+}
+
+const isResting = () => state.paused || document.hidden;
+
+/** Gives up the stream while nobody looks: a browser has six connections for all pages of a server. */
+function rest() {
+  if (isResting()) stream?.abort(RESTING);
 }
 
 async function follow() {
   for (;;) {
-    if (!state.paused) await followOnce().catch(() => {});
-    if (!state.paused) lose();
-    await wait(state.paused ? 150 : RETRY);
+    const end = isResting() ? RESTING : await followOnce().catch((error) => error);
+    if (end !== RESTING) lose();
+    await wait(end === RESTING ? 150 : RETRY);
   }
 }
 
+/** Follows the events until the server ends the stream. Fails with the reason for which it ends else. */
 async function followOnce() {
   const own = new AbortController();
   stream = own;
   try {
     await api.status();
-    await readEvents(`/v1/events?kind=${ASKED_KINDS}`, own.signal, () => catchUp().catch(() => own.abort()), receive);
+    await readEvents(`/v1/events?kind=${ASKED_KINDS}`, own.signal, () => catchUp(own.signal).catch((error) => own.abort(error)), receive);
+  } catch (error) {
+    throw own.signal.reason ?? error;
   } finally {
     // One that was silent for too long is still open, and has a place at the server.
     own.abort();
@@ -45,9 +58,10 @@ async function followOnce() {
 }
 
 /** Loads what happened before the stream began. What comes meanwhile waits. */
-async function catchUp() {
+async function catchUp(signal) {
   waiting = [];
   const entries = await api.history({ kind: ASKED_KINDS, limit: EARLIER });
+  if (signal.aborted) return;
   past.clear();
   past.add(entries);
   handlers.reloaded();
@@ -101,7 +115,7 @@ async function poll() {
   clearTimeout(timer);
   const begun = performance.now();
   try {
-    if (!document.hidden && !state.lostSince && !state.paused) await look();
+    if (!isResting() && !state.lostSince) await look();
   } catch {
     // The stream tells whether the server is gone.
   }
