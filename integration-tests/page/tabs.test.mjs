@@ -1,8 +1,8 @@
-// Several pages of one server: a browser has six connections for all of them.
+// Several pages of one server: a browser has six connections for all of them, and the server a number of streams.
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { closeBrowser, openPage, put, row, startServer } from './support.mjs';
+import { closeBrowser, openPage, put, row, startServer, until } from './support.mjs';
 
 after(closeBrowser);
 
@@ -57,4 +57,21 @@ test('a tab that is hidden and shown again does not say that the server is gone'
     await row(page, `after-${round}`).waitFor();
   }
   assert.equal(await page.evaluate(() => window.wasLost), false);
+});
+
+test('a page says why the server does not tell it what happens, and follows as soon as it may', async (t) => {
+  const server = await startServer(t, { options: ['--max-client-cnxns', '0'] });
+  const others = new AbortController();
+  t.after(() => others.abort());
+  const open = () => fetch(`${server.url}v1/events`, { signal: others.signal });
+  // As many as the server has.
+  for (const { status } of await Promise.all(Array.from({ length: 128 }, open))) assert.equal(status, 200);
+  const page = await openPage(t, server, { mayLoseServer: true });
+  await until('the reason', async () =>
+    /The server does not tell this page what happens: there are too many event streams;/.test(await page.locator('#notice').innerText()));
+  assert.equal(await page.locator('body.lost').count(), 0);
+  others.abort();
+  await until('the notice to go', () => page.locator('#notice').isHidden());
+  await put(server, '/after', '');
+  await row(page, 'after').waitFor();
 });

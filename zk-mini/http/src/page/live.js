@@ -1,6 +1,6 @@
 // The live side: follows the events of the server, asks for what has no events, and notices when the server is gone.
 
-import { api } from './api.js';
+import { ApiError, api } from './api.js';
 import { ASKED_KINDS, past } from './history-ring.js';
 import { isBehind } from './servers-view.js';
 import { changed, on, state } from './state.js';
@@ -37,7 +37,7 @@ function rest() {
 async function follow() {
   for (;;) {
     const end = isResting() ? RESTING : await followOnce().catch((error) => error);
-    if (end !== RESTING) lose();
+    if (end !== RESTING) lose(end);
     await wait(end === RESTING ? 150 : RETRY);
   }
 }
@@ -68,7 +68,7 @@ async function catchUp(signal) {
   const later = waiting;
   waiting = null;
   take(later);
-  state.lostSince = null;
+  Object.assign(state, { lostSince: null, refusal: null });
   changed('lost', 'history', 'tree');
 }
 let waiting = null;
@@ -153,11 +153,14 @@ export async function lookAtFaults() {
   changed('faults');
 }
 
-function lose() {
-  if (state.lostSince === null) {
-    state.lostSince = Date.now();
-    changed('lost');
-  }
+/** Notes why the stream has ended: the server refuses it, or is gone. */
+function lose(end) {
+  const refusal = end instanceof ApiError ? end.message : null;
+  const lostSince = refusal === null ? state.lostSince ?? Date.now() : null;
+  if (refusal === state.refusal && lostSince === state.lostSince) return;
+  Object.assign(state, { lostSince, refusal });
+  changed('lost');
+  if (refusal !== null) handlers.reloaded();
 }
 
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms));

@@ -68,14 +68,14 @@ function renderHeader() {
   document.body.classList.toggle('lost', lostSince !== null);
   const notice = noticeOf();
   $('notice').hidden = notice === null;
-  show($('notice'), [lostSince, at, state.paused, status, state.ensemble], () => notice);
+  show($('notice'), [lostSince, state.refusal, at, state.paused, status, state.ensemble], () => notice);
   $('pause').setAttribute('aria-pressed', String(state.paused));
   setText($('pause'), state.paused ? 'Go on' : 'Pause');
 }
 
 /** What is not as usual, in a sentence; `null` if nothing. */
 function noticeOf() {
-  const { status, lostSince, at } = state;
+  const { status, lostSince, refusal, at } = state;
   if (lostSince !== null) {
     return [h('strong', {}, 'The server does not answer'), ` since ${clockTime(lostSince)}. What stands here may be old. The page comes back by itself. `, elsewhere()];
   }
@@ -84,6 +84,9 @@ function noticeOf() {
       button('Back to now (Esc)', toNow)];
   }
   if (state.paused) return [h('strong', {}, 'Paused'), '. Nothing here moves until you go on (press . again).'];
+  if (refusal !== null) {
+    return [h('strong', {}, 'The server does not tell this page what happens'), `: ${refusal}. What stands here may be old. The page tries again by itself.`];
+  }
   if (status?.down) return [h('strong', {}, 'The server is down'), ': it takes no ZooKeeper connections.'];
   if (status?.frozen) {
     return [h('strong', {}, 'The server is frozen'), ': clients hear nothing of it. ', button('Thaw', () => attempt(() => api.thaw()))];

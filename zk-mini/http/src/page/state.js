@@ -5,6 +5,8 @@ export const state = {
   status: null,
   /** Time at which the server was lost; `null` while it answers. */
   lostSince: null,
+  /** Why the server, which answers, does not tell what happens; `null` if it does. */
+  refusal: null,
   /** True while the user has stopped the stream. */
   paused: false,
   sessions: [],
