@@ -93,18 +93,94 @@ async fn first(
 }
 
 /// Returns the last entries with numbers below `before` for which `holds` is true.
-async fn last(server: &Handle, mut before: u64, limit: usize, holds: impl Fn(&Entry) -> bool) -> Vec<Entry> {
+async fn last(server: &Handle, before: u64, limit: usize, holds: impl Fn(&Entry) -> bool) -> Vec<Entry> {
     let oldest = server.history_from(0, 1).first().map_or(before, |entry| entry.seq);
     let mut found = Vec::new();
-    while before > oldest && found.len() < limit {
-        let from = before.saturating_sub(AT_ONCE).max(oldest);
-        let mut page = server.history_from(from, (before - from) as usize);
-        page.retain(|entry| entry.seq < before && holds(entry));
-        found.extend(page.into_iter().rev());
-        before = from;
+    let mut rest = Backwards::new(oldest, before);
+    while let Some(from) = rest.next_from()
+        && found.len() < limit
+    {
+        let mut page = server.history_from(from, AT_ONCE as usize);
+        page.retain(|entry| entry.seq < rest.before);
+        if rest.take(page.len(), page.last().map(|entry| entry.seq)) {
+            found.extend(page.into_iter().rev().filter(&holds));
+        }
         yield_now().await;
     }
     found.truncate(limit);
     found.reverse();
     found
+}
+
+/// Numbers from the last one back to the oldest, in pages. Entries that are no longer kept leave gaps, of millions where clients
+/// read much: so a page spans as many numbers as have about [`AT_ONCE`] entries.
+#[derive(Debug)]
+struct Backwards {
+    oldest: u64,
+    before: u64,
+    span: u64,
+}
+
+impl Backwards {
+    fn new(oldest: u64, before: u64) -> Self {
+        Self { oldest, before, span: AT_ONCE }
+    }
+
+    /// Returns the number with which the next page begins; `None` at the end.
+    fn next_from(&self) -> Option<u64> {
+        (self.before > self.oldest).then(|| self.before.saturating_sub(self.span).max(self.oldest))
+    }
+
+    /// Notes the number of entries of a page, and that of its last one. Returns `false` if it may lack some, and is to be asked
+    /// for again, from a later number on.
+    fn take(&mut self, entries: usize, last: Option<u64>) -> bool {
+        let is_full = entries as u64 >= AT_ONCE;
+        if is_full && last.is_some_and(|last| last + 1 < self.before) {
+            self.span /= 2;
+            return false;
+        }
+        self.before = self.next_from().unwrap_or(self.oldest);
+        if entries as u64 <= AT_ONCE / 2 {
+            self.span = self.span.saturating_mul(2);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Returns the numbers that are found, last first.
+    fn walk(numbers: &[u64], before: u64) -> Vec<u64> {
+        let mut rest = Backwards::new(numbers[0], before);
+        let (mut found, mut looks) = (Vec::new(), 0);
+        while let Some(from) = rest.next_from() {
+            let page = numbers.iter().copied().filter(|seq| *seq >= from).take(AT_ONCE as usize);
+            let page: Vec<_> = page.filter(|seq| *seq < rest.before).collect();
+            if rest.take(page.len(), page.last().copied()) {
+                found.extend(page.into_iter().rev());
+            }
+            looks += 1;
+            assert!(looks < 100, "{} are found of {}, and {rest:?}", found.len(), numbers.len());
+        }
+        found
+    }
+
+    #[test]
+    fn entries_before_a_gap_are_found_with_few_looks() {
+        let dense = 1..=5_000;
+        let sparse = (1..=10_000).map(|n| n * 10_000);
+        let recent = 1_000_000_000..1_000_010_000;
+        for numbers in [
+            dense.clone().collect::<Vec<_>>(),
+            dense.chain(recent.clone()).collect(),
+            sparse.chain(recent.clone()).collect(),
+            [7, 1_000_009_999].into(),
+            recent.collect(),
+        ] {
+            let found = walk(&numbers, numbers.last().unwrap() + 1);
+            assert!(found.iter().rev().eq(&numbers), "from {}: {} are found", numbers[0], found.len());
+        }
+    }
 }
