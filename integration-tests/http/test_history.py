@@ -90,9 +90,19 @@ class History(ServerTest):
         self.assertTrue(later)
         self.assertTrue(all(int(entry["zxid"], 16) > since for entry in later), later)
         self.assertEqual(len(self.get("/v1/history?limit=2")), 2)
-        for query in ("since=first", "session=me", "limit=-1", "limit=all", "path=a", "pth=/a"):
+        for query in ("since=first", "session=me", "limit=-1", "limit=all", "path=a", "pth=/a", "story=yes"):
             with self.subTest(query=query):
                 self.refused(400, "GET", f"/v1/history?{query}")
+
+    def test_the_story_is_all_but_requests_that_went_well(self):
+        zk = self.client()
+        zk.create("/a")
+        for read in [zk.get_async("/a") for _ in range(2000)]:
+            read.get()
+        self.assertIsNone(zk.exists("/none"))
+        story = [(entry["kind"], entry["what"], entry["error"]) for entry in self.get("/v1/history?story=true&limit=3")]
+        self.assertEqual(story, [("connect", "opened", None), ("transaction", "created", None), ("request", "exists", "NONODE")])
+        self.assertEqual({entry["kind"] for entry in self.get("/v1/history?story=false&limit=3")}, {"request"})
 
 
 class Events(ServerTest):

@@ -396,18 +396,13 @@ func (s *Server) History(limit int) ([]Entry, error) {
 // HistoryText returns what happened last, a line for each entry, at most so many: of requests only those that failed, since a write is
 // a transaction, too.
 func (s *Server) HistoryText(limit int) (string, error) {
-	entries, err := s.History(20 * limit)
+	entries, err := get[[]Entry](s, "/v1/history?story=true&limit="+strconv.Itoa(limit))
 	if err != nil {
 		return "", err
 	}
 	var lines []string
 	for _, entry := range entries {
-		if entry.Kind != "request" || entry.Error != "" {
-			lines = append(lines, entry.String())
-		}
-	}
-	if excess := len(lines) - limit; excess > 0 {
-		lines = lines[excess:]
+		lines = append(lines, entry.String())
 	}
 	return strings.Join(lines, "\n"), nil
 }

@@ -336,6 +336,8 @@ export interface HistoryFilter {
   since?: string;
   /** The last so many. */
   limit?: number;
+  /** Without requests that went well: what they have changed has entries of its own. */
+  story?: boolean;
 }
 
 export interface Entry {

@@ -121,6 +121,23 @@ func TestTheHistoryAsTextLeavesOutRequestsUnlessTheyFail(t *testing.T) {
 	}
 }
 
+func TestWhatHasChangedIsToldAfterManyReads(t *testing.T) {
+	t.Parallel()
+	zk := zkmini.Run(t)
+	conn, _ := connect(t, zk)
+	zk.Put("/told", "x")
+	for read := 0; read < 2000; read++ {
+		if _, _, err := conn.Get("/told"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, limit := range []int{40, 10_000} {
+		if text := zk.HistoryText(limit); !strings.Contains(text, "/told created") || strings.Contains(text, "getData") {
+			t.Error(text)
+		}
+	}
+}
+
 func TestEveryFaultIsUnderstoodByTheServer(t *testing.T) {
 	t.Parallel()
 	zk := zkmini.Run(t)

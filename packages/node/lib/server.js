@@ -8,8 +8,8 @@ const text = require("./text.js");
 
 /** Deeper than the tree of any test. */
 const WHOLE_TREE = 1000;
-/** Lines of `historyText` unless it is asked for something else. */
-const STORY_LINES = 40;
+/** Filter of `historyText` unless it is asked for something else. */
+const STORY = { story: true, limit: 40 };
 
 /** A running server, and the control over it. index.d.ts documents its methods. */
 class ZkMini {
@@ -247,19 +247,13 @@ class ZkMini {
     return text.explanation(await this.call("GET", withQuery("/v1/explain", { path })));
   }
 
-  async history({ path, session, kind, since, limit } = {}) {
+  async history({ path, session, kind, since, limit, story } = {}) {
     const id = session === undefined ? undefined : await this.#idOf(session);
-    return this.call("GET", withQuery("/v1/history", { path, session: id, kind, since, limit }));
+    return this.call("GET", withQuery("/v1/history", { path, session: id, kind, since, limit, story }));
   }
 
-  async historyText(filter) {
-    return (await (filter ? this.history(filter) : this.#story())).map(text.line).join("\n");
-  }
-
-  /** Returns what a person reads first: of requests only those that failed, since a write is a transaction, too. */
-  async #story() {
-    const latest = await this.history({ limit: 20 * STORY_LINES });
-    return latest.filter(({ kind, error }) => kind !== "request" || error).slice(-STORY_LINES);
+  async historyText(filter = STORY) {
+    return (await this.history(filter)).map(text.line).join("\n");
   }
 }
 

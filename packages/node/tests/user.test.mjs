@@ -85,3 +85,11 @@ test("a session is named by what the client has", withZk(async (zk, t) => {
   assert.equal(await zk.expire(inHex), inHex);
   await lost;
 }));
+
+test("what has changed is told after many reads", withZk(async (zk, t) => {
+  const client = await connect(t, zk);
+  await zk.put("/told", "x");
+  await Promise.all(Array.from({ length: 2000 }, () => client.getData("/told")));
+  assert.match(await zk.historyText(), /transaction  \/told created/);
+  assert.doesNotMatch(await zk.historyText({ story: true, limit: 10_000 }), /  request  /);
+}));

@@ -212,6 +212,15 @@ def test_history(zk: ZkMini, client: Any) -> None:
     assert "/many/29 created" in zk.history_text(limit=1)
 
 
+def test_what_has_changed_is_told_after_many_reads(zk: ZkMini, client: Any) -> None:
+    client.create("/a")
+    for read in [client.get_async("/a") for _ in range(2000)]:
+        read.get()
+    assert "/a created" in zk.history_text()
+    assert "/a created" in zk.history_text(limit=10_000)
+    assert {entry.kind for entry in zk.history(story=True)} == {"connect", "transaction"}
+
+
 def test_events_as_they_happen(zk: ZkMini) -> None:
     zk.put("/a")
     before = zk.history(limit=1)[0].seq

@@ -310,8 +310,12 @@ class Control:
         since_seq: Optional[int] = None,
         before_seq: Optional[int] = None,
         limit: Optional[int] = None,
+        story: bool = False,
     ) -> list[Entry]:
-        """Returns what has happened, the oldest first; ``limit`` keeps the latest, with ``since_seq`` the first of them."""
+        """Returns what has happened, the oldest first; ``limit`` keeps the latest, with ``since_seq`` the first of them.
+
+        ``story`` leaves out requests that went well: what they have changed has entries of its own.
+        """
         options = {
             "path": path,
             "session": None if session is None else self._session_id(session),
@@ -320,6 +324,7 @@ class Control:
             "since_seq": since_seq,
             "before_seq": before_seq,
             "limit": limit,
+            "story": True if story else None,
         }
         return [Entry.from_json(entry) for entry in self._http.json("GET", "/v1/history", options)]
 

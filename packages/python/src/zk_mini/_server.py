@@ -17,8 +17,8 @@ from ._program import find_program
 _START_SECONDS = 20.0
 # Characters of the log of a server that has ended.
 _LOG_END = 4000
-# Kinds of the history that a person reads first; of requests only those that failed, since a write is a transaction, too.
-_STORY = {"transaction", "event", "connect", "disconnect", "close", "expiry", "fault", "server"}
+# Entries of the history in one answer, at most.
+_MOST_ENTRIES = 10_000
 
 
 class ZkMini(Control):
@@ -117,12 +117,11 @@ class ZkMini(Control):
     def history_text(self, limit: int = 40) -> str:
         """Returns what happened last, a line for each entry: writes, events, sessions, faults, and requests that failed."""
         # Not with `since_seq`: a limit would then keep the first entries, and these are to be the last.
-        latest = self.history(limit=20 * limit)
-        story = [entry for entry in latest if entry.seq > self._story_begins and (entry.kind in _STORY or entry.error)]
-        left_out = len(story) - limit
+        latest = self.history(story=True, limit=min(limit + 1, _MOST_ENTRIES))
+        story = [entry for entry in latest if entry.seq > self._story_begins]
         lines = [str(entry) for entry in story[-limit:]]
-        if left_out > 0:
-            lines.insert(0, f"… {left_out} earlier")
+        if len(story) > limit:
+            lines.insert(0, "… earlier entries are left out")
         return "\n".join(lines)
 
     def story(self) -> str:

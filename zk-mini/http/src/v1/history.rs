@@ -41,6 +41,10 @@ struct Which {
     session: Option<String>,
     /// Kind of entry, or several with commas between them.
     kind: Option<String>,
+    /// True for what a person reads first: all but requests that went well, whose changes are entries of their own.
+    #[serde(default)]
+    #[param(default = false)]
+    story: bool,
     /// Maximum number of entries, 1 to 10,000; 1,000 unless set.
     limit: Option<String>,
 }
@@ -63,7 +67,11 @@ async fn history(app: App, Query(which): Query<Which>) -> Result<Json<Vec<EntryB
     }
     let next = app.server.next_seq();
     let before = before_seq.map_or(next, |seq| seq.min(next));
-    let holds = |entry: &Entry| since.is_none_or(|zxid| entry.zxid > zxid) && filter.holds(entry);
+    let holds = |entry: &Entry| {
+        since.is_none_or(|zxid| entry.zxid > zxid)
+            && (!which.story || entry.is_of_story())
+            && filter.holds(entry)
+    };
     let entries = if since.is_some() || since_seq.is_some() {
         let from = since_seq.map_or(1, |seq| seq.saturating_add(1));
         first(&app.server, from..before, limit, holds).await

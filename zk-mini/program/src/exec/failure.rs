@@ -32,7 +32,7 @@ fn ending(status: ExitStatus) -> String {
 }
 
 fn text(history: &History, alive: &[SessionInfo], ending: &str, limit: usize) -> String {
-    let told = history.clone().filter(is_told);
+    let told = history.clone().filter(Entry::is_of_story);
     let (all, last) = (told.len(), told.last(limit));
     if last.is_empty() {
         return format!(
@@ -59,11 +59,6 @@ fn text(history: &History, alive: &[SessionInfo], ending: &str, limit: usize) ->
         let _ = writeln!(text, "  {id}  {client}");
     }
     text
-}
-
-/// Returns true for what explains a failure: changes, sessions, events, faults, and requests that got an error.
-fn is_told(entry: &Entry) -> bool {
-    entry.kind != EntryKind::Request || entry.because.is_some()
 }
 
 /// Says who a session is of, when it began, and what has become of it.

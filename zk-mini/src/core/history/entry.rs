@@ -149,6 +149,13 @@ impl Entry {
             })
     }
 
+    /// Returns `true` if the entry belongs to what explains a failure: a change, a session, an event, a fault, an act on the server, or
+    /// a request that got an error or no answer. Requests that went well are left out: what they have changed has entries of its own.
+    #[must_use]
+    pub fn is_of_story(&self) -> bool {
+        self.kind != EntryKind::Request || self.because.is_some()
+    }
+
     /// Returns `session 0x…, client 127.0.0.1:5123`, as far as it is known.
     pub(super) fn author(&self) -> String {
         let session = self.session.map(text::session);

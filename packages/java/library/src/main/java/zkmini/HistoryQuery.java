@@ -88,10 +88,7 @@ public final class HistoryQuery {
      * @return the last entries
      */
     public List<HistoryEntry> latest(int entries) {
-        List<HistoryEntry> story = limit(20 * entries).list().stream()
-                .filter(entry -> !entry.kind().equals("request") || entry.error().isPresent())
-                .collect(Collectors.toList());
-        return story.subList(Math.max(0, story.size() - entries), story.size());
+        return with("story", "true").limit(entries).list();
     }
 
     /** {@return the entries as text, one a line, ready to print} */

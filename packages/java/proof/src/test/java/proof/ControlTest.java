@@ -233,6 +233,21 @@ class ControlTest {
     }
 
     @Test
+    void whatHasChangedIsToldAfterManyReads(ZkMini zk) throws Exception {
+        try (Client client = new Client(zk)) {
+            client.ephemeral("/told");
+            for (int read = 0; read < 2000; read++) {
+                client.zk.getData("/told", false, null);
+            }
+            for (int limit : new int[] {50, 10_000}) {
+                List<HistoryEntry> latest = zk.history().latest(limit);
+                assertTrue(latest.stream().anyMatch(entry -> entry.line().contains("/told created")), latest.toString());
+                assertFalse(latest.stream().anyMatch(entry -> entry.kind().equals("request")), latest.toString());
+            }
+        }
+    }
+
+    @Test
     void aServerIsFrozenRestartedAndReset(ZkMini zk) throws Exception {
         zk.freeze();
         assertTrue(zk.status().isFrozen());
