@@ -9,7 +9,7 @@ const { ServerError } = require("./errors.js");
 async function call(base, method, path, body, type) {
   const isRaw = body === undefined || type !== undefined;
   const content = isRaw ? body : JSON.stringify(body);
-  const { status, headers, text } = await exchange(new URL(path, base), method, content, isRaw ? type : "application/json");
+  const { status, headers, text } = await exchange(new URL(base), path, method, content, isRaw ? type : "application/json");
   const isJson = (headers["content-type"] || "").startsWith("application/json");
   const answer = isJson ? JSON.parse(text) : text;
   if (status < 400) return answer;
@@ -17,11 +17,15 @@ async function call(base, method, path, body, type) {
   throw new ServerError(`${method} ${path}: ${message}`, status, code);
 }
 
-function exchange(url, method, content, type) {
+function exchange({ origin, protocol, hostname, port }, target, method, content, type) {
   return new Promise((resolve, reject) => {
     const headers = type ? { "Content-Type": type } : {};
     // A connection for each request: none is left over that keeps a test runner alive or breaks at the next use.
-    const request = http.request(url, { method, headers, agent: false }, (response) => {
+    // And the path as it is: in a URL `..` would take the name before it away, and another node would be meant.
+    const path = target.replace(/[^\x21-\x7e]+/gu, encodeURIComponent);
+    const host = hostname.replace(/^\[|\]$/g, "");
+    const options = { protocol, host, port, path, method, headers, agent: false };
+    const request = http.request(options, (response) => {
       const parts = [];
       response.on("error", fail).on("data", (part) => parts.push(part));
       response.on("end", () => {
@@ -29,7 +33,7 @@ function exchange(url, method, content, type) {
       });
     });
     const fail = (cause) => {
-      reject(new ServerError(`the server at ${url.origin} does not answer: ${cause.message}`, 0, "unreachable", { cause }));
+      reject(new ServerError(`the server at ${origin} does not answer: ${cause.message}`, 0, "unreachable", { cause }));
     };
     request.on("error", fail).end(content);
   });

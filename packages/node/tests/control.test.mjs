@@ -46,6 +46,20 @@ test("the past of a node can be seen and explained", async () => {
   assert.match(await zk.historyText({ path: "/colour", limit: 1 }), /^\S+ \S+  transaction  \/colour changed over HTTP/);
 });
 
+test("a path with dots for names is refused, and means no other node", async () => {
+  await zk.put("/keep");
+  await zk.put("/locks/a");
+  for (const path of ["/locks/../keep", "/locks/./a", "/..", "/locks/a/.."]) {
+    await assert.rejects(zk.delete(path, { recursive: true }), { status: 400, code: "bad_request" });
+    await assert.rejects(zk.put(path, "x"), { status: 400, code: "bad_request" });
+    await assert.rejects(zk.get(path), { status: 400, code: "bad_request" });
+  }
+  assert.deepEqual(await zk.children("/"), ["keep", "locks", "zookeeper"]);
+  assert.equal(await zk.get("/keep"), "");
+  await zk.put("/ü b", "x");
+  assert.equal((await zk.call("GET", "/v1/tree?path=/ü b")).data, "x");
+});
+
 test("a reset with `all` takes rules, stalls and the manual clock away", async () => {
   await zk.fault({ op: "*" }, { delay_ms: 5 });
   await zk.freeze();
