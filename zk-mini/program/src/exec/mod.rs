@@ -8,10 +8,11 @@ mod tie;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
+use std::pin::pin;
 use std::process::{ExitCode, ExitStatus};
 
 use clap::Args;
-use nix::sys::signal::kill;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 use tokio::process::{Child, Command};
 use zk_mini::ZkMini;
@@ -46,7 +47,8 @@ use tie::Tie;
 ///
 /// Signals TERM, INT, HUP, QUIT, USR1 and USR2 are forwarded to the command. The
 /// status is the command's, or 128+N if signal N ended it; 127 if the command is
-/// not found, 126 if it cannot be executed.
+/// not found, 126 if it cannot be executed. Before the command runs, while a large data
+/// directory is read, they end zk-mini.
 ///
 /// The command does not outlive zk-mini: if zk-mini is killed, even with KILL, so
 /// is the command. The command itself must end the processes that it starts:
@@ -137,7 +139,19 @@ async fn exec(
     if let Some(audit) = audit {
         builder = builder.audit(move |record| audit.change(record));
     }
-    let Started { zk, servers, http, .. } = start.server(builder).await?;
+    let mut starting = pin!(start.server(builder));
+    let mut early = Vec::new();
+    let Started { zk, servers, http, .. } = loop {
+        tokio::select! {
+            started = &mut starting => break started?,
+            // A large data directory takes its time, and nobody else can be meant yet, not even by a key.
+            received = signals.next() => {
+                let signal = received.map_err(CliError::Signals)?.signal;
+                Signals::deliver(signal).map_err(CliError::Signals)?;
+                early.push(signal);
+            }
+        }
+    };
 
     // A child inherits blocked signals. So this program starts itself, unblocks them and becomes the command: no signal
     // is lost meanwhile, and none can end this process and leave the command behind.
@@ -155,6 +169,11 @@ async fn exec(
     }
     let mut child = command.spawn().map_err(CliError::Child)?;
     let tie = Tie::new(&child).map_err(CliError::Child)?;
+    // What came before the command was there, by a key, too. If it has one already, both are one: it still blocks them.
+    while let Some(received) = signals.take().map_err(CliError::Signals)? {
+        early.push(received.signal);
+    }
+    early.into_iter().for_each(|signal| forward(&child, signal));
     let status = wait(&mut child, &mut signals).await;
     tie.release().await;
     if let (Ok(status), Some(limit)) = (&status, args.explain_on_failure)
@@ -174,14 +193,17 @@ async fn wait(child: &mut Child, signals: &mut Signals) -> io::Result<ExitStatus
             received = signals.next() => received?,
         };
         // The terminal has sent it to the whole process group, so the command has it already.
-        if received.from_terminal {
-            continue;
+        if !received.from_terminal {
+            forward(child, received.signal);
         }
-        // The id is there until the command has been reaped, so no other process can be hit.
-        if let Some(pid) = child.id() {
-            let passed = kill(Pid::from_raw(pid.cast_signed()), received.signal);
-            tracing::debug!(signal = %received.signal, pid, ?passed, "signal forwarded");
-        }
+    }
+}
+
+fn forward(child: &Child, signal: Signal) {
+    // The id is there until the command has been reaped, so no other process can be hit.
+    if let Some(pid) = child.id() {
+        let passed = kill(Pid::from_raw(pid.cast_signed()), signal);
+        tracing::debug!(%signal, pid, ?passed, "signal forwarded");
     }
 }
 

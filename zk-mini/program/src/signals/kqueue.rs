@@ -37,12 +37,21 @@ impl Source {
             // `None` means "would block": it clears the readiness.
             let taken = ready.try_io(|queue| queue.get_ref().take()?.ok_or(io::ErrorKind::WouldBlock.into()));
             let Ok(number) = taken else { continue };
-            if let Some(signal) = i32::try_from(number?).ok().and_then(|number| Signal::try_from(number).ok())
-            {
-                return Ok(Received { signal, from_terminal: is_key(signal) && is_in_foreground() });
+            if let Some(received) = received(number?) {
+                return Ok(received);
             }
         }
     }
+
+    /// Takes the next signal, whether or not the runtime knows of it already.
+    pub(super) fn take(&self) -> io::Result<Option<Received>> {
+        Ok(self.queue.get_ref().take()?.and_then(received))
+    }
+}
+
+fn received(number: usize) -> Option<Received> {
+    let signal = i32::try_from(number).ok().and_then(|number| Signal::try_from(number).ok())?;
+    Some(Received { signal, from_terminal: is_key(signal) && is_in_foreground() })
 }
 
 impl Queue {

@@ -9,7 +9,7 @@ mod source;
 
 use std::io;
 
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, raise};
 
 use source::Source;
 
@@ -51,6 +51,20 @@ impl Signals {
     /// Waits for the next signal.
     pub(crate) async fn next(&mut self) -> io::Result<Received> {
         self.source.next().await
+    }
+
+    /// Takes the next signal, if there is one.
+    pub(crate) fn take(&self) -> io::Result<Option<Received>> {
+        self.source.take()
+    }
+
+    /// Lets a signal that was received do what it does without this: it ends the process, unless that was started to ignore it.
+    pub(crate) fn deliver(signal: Signal) -> io::Result<()> {
+        let alone = SigSet::from(signal);
+        alone.thread_unblock()?;
+        let raised = raise(signal);
+        alone.thread_block()?;
+        Ok(raised?)
     }
 }
 

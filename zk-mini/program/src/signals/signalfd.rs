@@ -4,7 +4,7 @@ use std::io;
 
 use nix::libc::SI_KERNEL;
 use nix::sys::signal::Signal;
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 use tokio::io::unix::AsyncFd;
 
 use super::{Received, set};
@@ -27,11 +27,19 @@ impl Source {
             // `None` means "would block": it clears the readiness.
             let read = ready.try_io(|fd| fd.get_ref().read_signal()?.ok_or(io::ErrorKind::WouldBlock.into()));
             let Ok(info) = read else { continue };
-            let info = info?;
-            let signal = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok());
-            if let Some(signal) = signal {
-                return Ok(Received { signal, from_terminal: info.ssi_code == SI_KERNEL });
+            if let Some(received) = received(&info?) {
+                return Ok(received);
             }
         }
     }
+
+    /// Takes the next signal, whether or not the runtime knows of it already.
+    pub(super) fn take(&self) -> io::Result<Option<Received>> {
+        Ok(self.fd.get_ref().read_signal()?.as_ref().and_then(received))
+    }
+}
+
+fn received(info: &siginfo) -> Option<Received> {
+    let signal = i32::try_from(info.ssi_signo).ok().and_then(|number| Signal::try_from(number).ok())?;
+    Some(Received { signal, from_terminal: info.ssi_code == SI_KERNEL })
 }

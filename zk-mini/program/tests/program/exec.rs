@@ -1,11 +1,14 @@
 //! `zk-mini exec`.
 
 use std::fs;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
-use crate::process::{Program, is_ok};
+use crate::process::{EndlessLog, Program, is_ok};
 
 fn exec(script: &str) -> Program {
     Program::start(&["exec", "--", "sh", "-c", script])
@@ -74,14 +77,51 @@ fn ctrl_c_reaches_the_command_once() {
     let typed = "while [ ! -e ready ]; do sleep 0.01; done; printf '\\003'; while [ ! -e seen ]; do sleep 0.01; done; \
                  kill -USR1 $(cat zk-mini)";
     let outer = format!("({typed}) | script -qec 'exec {zk_mini} exec -- sh inner' /dev/null");
-    let output = std::process::Command::new("timeout")
-        .args(["20", "sh", "-c", &outer])
-        .current_dir(&dir)
-        .output()
-        .unwrap();
+    let output = Command::new("timeout").args(["20", "sh", "-c", &outer]).current_dir(&dir).output().unwrap();
     let log = fs::read_to_string(dir.path().join("log"));
     assert!(output.status.success(), "{output:?}, {log:?}");
     assert_eq!(log.unwrap(), "interrupted\n");
+}
+
+#[test]
+fn a_signal_during_the_start_ends_zk_mini_unless_it_is_ignored() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let log = EndlessLog::new();
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            "trap '' HUP; exec \"$@\"",
+            "sh",
+            env!("CARGO_BIN_EXE_zk-mini"),
+            "exec",
+            "--data-dir",
+        ]);
+        command.args([log.dir(), "--", "echo", "it runs"]).stderr(Stdio::piped());
+        let exec = Program::spawn(command);
+        let _writer = log.is_read();
+        exec.signal(Signal::SIGHUP);
+        exec.signal(signal);
+        assert_eq!(exec.line(), None);
+        assert_eq!(exec.end().0.signal(), Some(signal as i32));
+    }
+}
+
+#[test]
+fn ctrl_c_during_the_start_ends_zk_mini() {
+    let log = EndlessLog::new();
+    let outer = format!(
+        "script -qec 'exec {} exec --data-dir {} -- echo it runs' /dev/null",
+        env!("CARGO_BIN_EXE_zk-mini"),
+        log.dir()
+    );
+    let (keyboard, mut keys) = io::pipe().unwrap();
+    let mut command = Command::new("sh");
+    command.args(["-c", &outer]).stdin(keyboard).stderr(Stdio::piped());
+    let terminal = Program::spawn(command);
+    let _writer = log.is_read();
+    keys.write_all(b"\x03").unwrap();
+    assert_eq!(terminal.line().as_deref(), Some("^C"));
+    assert_eq!(terminal.end().0.code(), Some(128 + 2));
 }
 
 #[test]

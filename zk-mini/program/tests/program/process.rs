@@ -1,6 +1,7 @@
 //! A process under test. It is killed, by its own id, on drop.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -8,8 +9,37 @@ use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, mkfifo};
+use tempfile::TempDir;
+
+/// Data directory with a log that a server cannot read to its end.
+pub(crate) struct EndlessLog {
+    dir: TempDir,
+    writer: Receiver<io::Result<File>>,
+}
+
+impl EndlessLog {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("version-2/log.1");
+        fs::create_dir(log.parent().unwrap()).unwrap();
+        mkfifo(&log, Mode::S_IRWXU).unwrap();
+        let (sender, writer) = channel();
+        thread::spawn(move || sender.send(File::options().write(true).open(log)));
+        Self { dir, writer }
+    }
+
+    pub(crate) fn dir(&self) -> &str {
+        self.dir.path().to_str().unwrap()
+    }
+
+    /// Waits until a server reads the log. It does so as long as the returned file is open.
+    pub(crate) fn is_read(&self) -> File {
+        self.writer.recv_timeout(PATIENCE).expect("a server reads the log").unwrap()
+    }
+}
 
 /// Maximum wait for something that takes milliseconds on an idle machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

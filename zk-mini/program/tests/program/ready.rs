@@ -1,21 +1,19 @@
 //! Ways in which `zk-mini serve` says that it is ready: `--ready`, `--ready-fd`, `--pid-file`.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, PipeWriter, Read, Write};
 use std::net::{TcpListener, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc::channel;
-use std::thread;
 
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::process::{PATIENCE, Program, is_ok};
+use crate::process::{EndlessLog, PATIENCE, Program, is_ok};
 
 /// Serves from a shell, which opens descriptors as users do: `redirections` such as `3>ready`.
 fn serve_in_shell(dir: &Path, options: &str, redirections: &str) -> (Option<i32>, String) {
@@ -67,19 +65,13 @@ fn the_end_of_standard_input_stops_a_server_that_is_asked_to() {
 #[test]
 fn a_server_that_still_reads_its_data_directory_can_be_stopped() {
     for way in [Some(Signal::SIGTERM), Some(Signal::SIGINT), None] {
-        let dir = tempfile::tempdir().unwrap();
-        // A log that the server cannot read to its end.
-        let log = dir.path().join("version-2/log.1");
-        fs::create_dir(log.parent().unwrap()).unwrap();
-        mkfifo(&log, Mode::S_IRWXU).unwrap();
+        let log = EndlessLog::new();
         let (input, pipe) = io::pipe().unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_zk-mini"));
-        command.args(["serve", "--port", "0", "--data-dir", dir.path().to_str().unwrap()]);
+        command.args(["serve", "--port", "0", "--data-dir", log.dir()]);
         command.args(way.is_none().then_some("--stop-on-eof")).stdin(input).stderr(Stdio::null());
         let zk = Program::spawn(command);
-        let (opened, is_read) = channel();
-        thread::spawn(move || opened.send(File::options().write(true).open(log)));
-        let _writer = is_read.recv_timeout(PATIENCE).expect("the server reads the log").unwrap();
+        let _writer = log.is_read();
         match way {
             Some(signal) => zk.signal(signal),
             None => drop(pipe),
