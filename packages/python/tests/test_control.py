@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import os
+import signal
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -233,7 +238,52 @@ def test_events_as_they_happen(zk: ZkMini) -> None:
     with pytest.raises(TimeoutError, match=r"nothing happened within 0\.5 s"):
         next(events)
     with pytest.raises(BadRequestError):
-        next(zk.events(kind="nonsense"))
+        zk.events(kind="nonsense")
+    events = zk.events(kind="transaction")
+    zk.put("/after")
+    assert next(events).path == "/after"
+
+
+def test_events_end_with_the_server() -> None:
+    with ZkMini.start() as zk:
+        events = zk.events(timeout=60)
+        assert zk.pid is not None
+        os.kill(zk.pid, signal.SIGKILL)
+        with pytest.raises(ServerGoneError, match="does not answer GET /v1/events"):
+            for _ in events:
+                pass
+        with pytest.raises(ServerGoneError, match="does not answer GET /v1/events"):
+            zk.events()
+
+
+def test_comments_that_keep_a_stream_alive_are_no_events() -> None:
+    class Quiet(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            if self.path == "/v1/status":
+                self.wfile.write(b"{}")
+                return
+            # With an end, so that a stream whose timeout does not come ends with an error of another kind.
+            with contextlib.suppress(ConnectionError):
+                for _ in range(500):
+                    self.wfile.write(b":\n\n")
+                    if closed.wait(0.01):
+                        break
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    closed = threading.Event()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            events = ZkMini.attach(f"http://127.0.0.1:{server.server_port}").events(timeout=0.2)
+            with pytest.raises(TimeoutError, match=r"nothing happened within 0\.2 s"):
+                next(events)
+        finally:
+            closed.set()
+            server.shutdown()
 
 
 def test_snapshots(zk: ZkMini) -> None:

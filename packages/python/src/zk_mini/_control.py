@@ -337,16 +337,17 @@ class Control:
         since_seq: Optional[int] = None,
         timeout: float = 10,
     ) -> Iterator[Entry]:
-        """Yields entries of the history as they happen; first those after `since_seq`. `TimeoutError`: none came for so long."""
+        """Yields entries of the history as they happen, from this call on; first those after ``since_seq``.
+
+        `TimeoutError`: none came for so long. `ServerGoneError`: none will come.
+        """
         options = {
             "path": path,
             "session": None if session is None else self._session_id(session),
             "kind": _names(kind),
             "since_seq": since_seq,
         }
-        for entry in self._http.events(options, timeout):
-            if "seq" in entry:
-                yield Entry.from_json(entry)
+        return (Entry.from_json(entry) for entry in self._http.events(options, timeout) if "seq" in entry)
 
     def diff(self, since: str, to: Optional[str] = None) -> Diff:
         """Returns what changed in the tree between two zxids; without ``to`` until now."""

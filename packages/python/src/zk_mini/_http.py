@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, Callable, Optional
@@ -51,9 +52,7 @@ class Http:
             response = connection.getresponse()
             status, answer = response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
-            ending = self._ending()
-            why = f"it {ending}" if ending else f"{type(error).__name__}: {error}"
-            raise ServerGoneError(f"the server at {self.url} does not answer {method} {target}: {why}") from error
+            raise self._gone(f"{method} {target}", error) from error
         finally:
             connection.close()
         if status >= 400:
@@ -61,29 +60,63 @@ class Http:
         return answer
 
     def events(self, query: Mapping[str, Any], patience: float) -> Iterator[Any]:
-        """Yields the events of the server as they happen. Raises `TimeoutError` if there is none for so many seconds."""
+        """Yields the events of the server as they happen, from this call on. Raises `TimeoutError` if none comes for so many seconds."""
+        events = self._events("/v1/events" + _query(query), patience)
+        # The first value is none: it says that the stream is open.
+        next(events)
+        return events
+
+    def _events(self, target: str, patience: float) -> Iterator[Any]:
+        call = f"GET {target}"
         headers = {"Accept": "text/event-stream", **({"Authorization": f"Bearer {self._token}"} if self._token else {})}
-        connection = http.client.HTTPConnection(self.host, self.port, timeout=patience)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=_TIMEOUT_SECONDS)
         try:
-            target = "/v1/events" + _query(query)
-            connection.request("GET", target, headers=headers)
-            response = connection.getresponse()
-            if response.status >= 400:
-                raise _refusal(f"GET {target}", response.status, response.read())
-            for line in response:
-                # Of an event's fields this alone is needed: the others are in it, too.
-                if line.startswith(b"data:"):
-                    yield json.loads(line[len(b"data:") :])
-        except socket.timeout:
-            raise TimeoutError(f"nothing happened within {patience:g} s") from None
+            try:
+                connection.request("GET", target, headers=headers)
+                opened = connection.sock
+                response = connection.getresponse()
+                refusal = response.read() if response.status >= 400 else None
+            except (OSError, http.client.HTTPException) as error:
+                raise self._gone(call, error) from error
+            if refusal is not None:
+                raise _refusal(call, response.status, refusal)
+            yield None
+            while True:
+                try:
+                    data = _next_data(opened, response, time.monotonic() + patience)
+                except socket.timeout:
+                    raise TimeoutError(f"nothing happened within {patience:g} s") from None
+                except (OSError, http.client.HTTPException) as error:
+                    raise self._gone(call, error) from error
+                yield json.loads(data)
         finally:
             connection.close()
+
+    def _gone(self, call: str, error: Exception) -> ServerGoneError:
+        ending = self._ending()
+        why = f"it {ending}" if ending else f"{type(error).__name__}: {error}"
+        return ServerGoneError(f"the server at {self.url} does not answer {call}: {why}")
 
     def json(self, method: str, path: str, query: Optional[Mapping[str, Any]] = None, body: Optional[Mapping[str, Any]] = None) -> Any:
         """Sends a request with JSON, and returns the JSON of its answer."""
         __tracebackhide__ = True
         sent = None if body is None else json.dumps(body).encode()
         return json.loads(self.call(method, path, query, sent, "application/json"))
+
+
+def _next_data(opened: socket.socket, response: http.client.HTTPResponse, deadline: float) -> bytes:
+    """Returns the data of the next event. Comments, which keep the connection alive, do not move the deadline."""
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise socket.timeout
+        opened.settimeout(left)
+        line = response.readline()
+        if not line:
+            raise http.client.HTTPException("the stream of events has ended")
+        # Of an event's fields this alone is needed: the others are in it, too.
+        if line.startswith(b"data:"):
+            return line[len(b"data:") :]
 
 
 def _query(options: Mapping[str, Any]) -> str:
