@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import signal
@@ -148,3 +149,10 @@ input()
         parent.kill()
         # The child waits for the end of the input, which is still open here.
         wait_for(lambda: ended(server))
+
+
+def test_the_texts_of_the_licences_come_with_the_package() -> None:
+    files = importlib.metadata.files("zk-mini") or []
+    texts = {file.name: file.read_text() for file in files if file.parent.name == "licenses"}
+    assert "Permission is hereby granted" in texts["LICENSE-MIT"]
+    assert "Apache License" in texts["LICENSE-APACHE"]
