@@ -47,11 +47,23 @@ pub(crate) enum LoadError {
     NoTree { file: Source, source: TreeFileError },
     #[error("{file}: {path} has a time to live, which needs --extended-types")]
     NoTtl { file: Source, path: String },
+    #[error(
+        "--load - reads standard input to its end, at which --stop-on-eof stops the server; name a file to load"
+    )]
+    NoInputLeft,
     #[error("{file}: {source}")]
     Refused { file: Source, source: WriteError },
 }
 
 impl LoadArgs {
+    /// Refuses a tree from standard input, whose end is to stop the server.
+    pub(crate) fn leave_input(&self) -> Result<(), LoadError> {
+        match &self.load {
+            Some(path) if Source(path.clone()).is_standard_input() => Err(LoadError::NoInputLeft),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads the file, if there is one.
     pub(crate) fn read(&self) -> Result<Option<Loading>, LoadError> {
         let Some(path) = &self.load else { return Ok(None) };

@@ -129,6 +129,9 @@ pub(crate) fn run(mut args: ServeArgs) -> Result<ExitCode, CliError> {
     if let Some(remark) = sasl.remark {
         tracing::warn!("{remark}");
     }
+    if args.ready.stop_on_eof {
+        args.load.leave_input()?;
+    }
     let loading = args.load.read()?;
     let access = args.http.access()?;
     block_on(serve(args, file, Prepared { loading, access, sasl, herald }))

@@ -52,6 +52,13 @@ fn a_server_begins_with_the_nodes_of_a_file_and_keeps_all_others() {
 }
 
 #[test]
+fn standard_input_is_not_read_for_a_tree_if_its_end_stops_the_server() {
+    let reason = refusal(&["serve", "--port", "0", "--load", "-", "--stop-on-eof"]);
+    assert!(reason.contains("--load - reads standard input to its end"), "{reason}");
+    assert!(reason.contains("--stop-on-eof stops the server; name a file to load"), "{reason}");
+}
+
+#[test]
 fn a_tree_comes_from_standard_input_too() {
     let dir = tempfile::tempdir().unwrap();
     let ready = dir.path().join("ready");
