@@ -1,5 +1,6 @@
 package proof;
 
+import static org.junit.jupiter.api.Assertions.assertDoesNotThrow;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
@@ -9,10 +10,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.net.ServerSocket;
 import java.time.Duration;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.stream.Collectors;
@@ -25,6 +28,7 @@ import org.apache.zookeeper.admin.ZooKeeperAdmin;
 import org.apache.zookeeper.data.Stat;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.function.Executable;
 import zkmini.NotFoundException;
 import zkmini.RefusedException;
 import zkmini.Server;
@@ -206,6 +210,40 @@ class EnsembleTest {
             }
             assertTrue(cluster.restartServer(second));
         }
+    }
+
+    @Test
+    void aClusterWhoseProcessHasEndedIsStartedAgainAndClosed() throws Exception {
+        try (TestingCluster cluster = new TestingCluster(3)) {
+            List<InstanceSpec> specs = new ArrayList<>(cluster.getInstances());
+            endProcessOf(cluster::start);
+            // Here its stop finds out, and then its start.
+            endProcessOf(() -> cluster.restartServer(specs.get(1)));
+            assertTrue(cluster.restartServer(specs.get(0)));
+            assertEquals(
+                    Arrays.asList("read-only", "stopped", "stopped"),
+                    cluster.control().servers().stream().map(ServerInfo::state).collect(Collectors.toList()));
+            assertTrue(cluster.restartServer(specs.get(1)));
+            try (Client client = new Client(cluster.getConnectString())) {
+                client.create("/a");
+            }
+        }
+        TestingCluster cluster = new TestingCluster(3);
+        endProcessOf(cluster::start);
+        cluster.close();
+        assertThrows(IllegalStateException.class, cluster::control);
+        cluster.getInstances().forEach(spec -> assertFalse(spec.getDataDirectory().exists(), spec.toString()));
+    }
+
+    /** Starts something, and kills the process that it has started. */
+    private static void endProcessOf(Executable start) throws Exception {
+        Set<ProcessHandle> before = ProcessHandle.current().children().collect(Collectors.toSet());
+        assertDoesNotThrow(start);
+        List<ProcessHandle> started =
+                ProcessHandle.current().children().filter(child -> !before.contains(child)).collect(Collectors.toList());
+        assertEquals(1, started.size(), started.toString());
+        started.get(0).destroyForcibly();
+        started.get(0).onExit().get();
     }
 
     @Test

@@ -14,8 +14,11 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import zkmini.RefusedException;
+import zkmini.Server;
+import zkmini.UnreachableException;
 import zkmini.ZkMini;
 
 /**
@@ -244,6 +247,16 @@ public class TestingCluster implements Closeable {
         if (latent.isEmpty()) {
             return;
         }
+        if (control != null) {
+            for (TestingZooKeeperServer server : latent) {
+                try {
+                    tell(server, Server::start);
+                } catch (RefusedException e) {
+                    throw new FailedServerStartException(e);
+                }
+            }
+        }
+        // Also if that has shown that the process has ended.
         if (control == null) {
             String[] addresses = servers.stream().map(TestingZooKeeperServer::address).toArray(String[]::new);
             control = Launch.start(servers.get(0).getInstanceSpec(), addresses);
@@ -251,30 +264,34 @@ public class TestingCluster implements Closeable {
             for (TestingZooKeeperServer server : servers) {
                 server.bound(bound[server.number() - 1]);
                 if (!latent.contains(server)) {
-                    server.tell(zkmini.Server::stop);
-                }
-            }
-        } else {
-            for (TestingZooKeeperServer server : latent) {
-                try {
-                    server.tell(zkmini.Server::start);
-                } catch (RefusedException e) {
-                    throw new FailedServerStartException(e);
+                    tell(server, Server::stop);
                 }
             }
         }
         latent.forEach(TestingZooKeeperServer::hasStarted);
     }
 
-    boolean isRunning() {
-        return control != null;
+    /** Does something to a server, if the process of all servers runs. If it does not answer, it is ended, and all have stopped. */
+    synchronized void tell(TestingZooKeeperServer server, Consumer<Server> what) {
+        if (control == null) {
+            return;
+        }
+        try {
+            what.accept(control.server(server.number()));
+        } catch (UnreachableException e) {
+            control.close();
+            control = null;
+            servers.forEach(TestingZooKeeperServer::hasLostProcess);
+        }
     }
 
     /** Ends the process, and deletes directories, if no server may start again with what they hold. */
     synchronized void settle() throws IOException {
-        if (control != null && servers.stream().allMatch(TestingZooKeeperServer::isOver)) {
-            control.close();
-            control = null;
+        if (servers.stream().allMatch(TestingZooKeeperServer::isOver)) {
+            if (control != null) {
+                control.close();
+                control = null;
+            }
             for (TestingZooKeeperServer server : servers) {
                 server.deleteDirectory();
             }

@@ -4,7 +4,6 @@ import java.io.Closeable;
 import java.io.IOException;
 import java.util.Collection;
 import java.util.Collections;
-import java.util.function.Consumer;
 import zkmini.Server;
 
 /** Server of a {@link TestingCluster}, with the methods of the class of the same name in Apache Curator. The cluster makes it. */
@@ -56,7 +55,7 @@ public class TestingZooKeeperServer implements Closeable {
     /** Stops it at once. */
     public void kill() {
         synchronized (cluster) {
-            tell(Server::stop);
+            cluster.tell(this, Server::stop);
             phase = Phase.STOPPED;
         }
     }
@@ -150,10 +149,10 @@ public class TestingZooKeeperServer implements Closeable {
         phase = Phase.STARTED;
     }
 
-    /** Does something to the server, if the cluster runs. */
-    void tell(Consumer<Server> what) {
-        if (cluster.isRunning()) {
-            what.accept(cluster.control().server(number));
+    /** Takes note that the process of all servers has ended. */
+    void hasLostProcess() {
+        if (phase == Phase.STARTED) {
+            phase = Phase.STOPPED;
         }
     }
 
