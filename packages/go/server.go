@@ -297,7 +297,7 @@ func (s *Server) Get(path string) (string, error) {
 
 // Children returns the names of the children of a node, sorted.
 func (s *Server) Children(path string) ([]string, error) {
-	node, err := s.Tree(path, 1)
+	node, err := get[*Node](s, "/v1/tree?depth=1&data=false&path="+url.QueryEscape(path))
 	if err != nil {
 		return nil, err
 	}

@@ -121,6 +121,20 @@ func TestTheHistoryAsTextLeavesOutRequestsUnlessTheyFail(t *testing.T) {
 	}
 }
 
+func TestChildrenAreListedHoweverMuchDataTheyHave(t *testing.T) {
+	t.Parallel()
+	zk := zkmini.Run(t)
+	for part := 0; part < 34; part++ {
+		zk.Put(fmt.Sprintf("/large/part-%d", part), strings.Repeat("x", 1_000_000))
+	}
+	if children := zk.Children("/large"); len(children) != 34 {
+		t.Error(children)
+	}
+	if _, err := zk.Server.Tree("/large", 1); err == nil {
+		t.Error("the limit has moved: give the nodes more data")
+	}
+}
+
 func TestWhatHasChangedIsToldAfterManyReads(t *testing.T) {
 	t.Parallel()
 	zk := zkmini.Run(t)

@@ -224,7 +224,8 @@ class ZkMini {
   }
 
   async children(path) {
-    return (await this.tree(path, { depth: 1 })).children.map((child) => child.name);
+    const { children } = await this.call("GET", withQuery("/v1/tree", { path, depth: 1, data: "false" }));
+    return children.map((child) => child.name);
   }
 
   async exists(path) {

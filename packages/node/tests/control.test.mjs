@@ -46,6 +46,12 @@ test("the past of a node can be seen and explained", async () => {
   assert.match(await zk.historyText({ path: "/colour", limit: 1 }), /^\S+ \S+  transaction  \/colour changed over HTTP/);
 });
 
+test("children are listed however much data they have", async () => {
+  for (let part = 0; part < 34; part++) await zk.put(`/large/part-${part}`, Buffer.alloc(1_000_000));
+  assert.equal((await zk.children("/large")).length, 34);
+  await assert.rejects(zk.tree("/large"), { status: 400 });
+});
+
 test("a path with dots for names is refused, and means no other node", async () => {
   await zk.put("/keep");
   await zk.put("/locks/a");

@@ -217,6 +217,15 @@ def test_history(zk: ZkMini, client: Any) -> None:
     assert "/many/29 created" in zk.history_text(limit=1)
 
 
+def test_children_are_listed_however_much_data_they_have(zk: ZkMini) -> None:
+    names = [f"part-{number}" for number in range(34)]
+    for name in names:
+        zk.put(f"/large/{name}", bytes(1_000_000))
+    assert zk.children("/large") == sorted(names)
+    with pytest.raises(BadRequestError):
+        zk.tree("/large")
+
+
 def test_what_has_changed_is_told_after_many_reads(zk: ZkMini, client: Any) -> None:
     client.create("/a")
     for read in [client.get_async("/a") for _ in range(2000)]:

@@ -275,11 +275,12 @@ class Control:
 
     def children(self, path: str) -> list[str]:
         """Returns the names of the children of a node, in order."""
-        return [child.name for child in self.tree(path, depth=1).children]
+        node = self._http.json("GET", "/v1/tree", {"path": path, "depth": 1, "data": False})
+        return [str(child["name"]) for child in node["children"]]
 
     def exists(self, path: str) -> bool:
         """True if the node is there."""
-        return self._http.json("GET", "/v1/tree", {"path": path, "depth": 0, "optional": True}) is not None
+        return self._http.json("GET", "/v1/tree", {"path": path, "depth": 0, "data": False, "optional": True}) is not None
 
     def put(self, path: str, data: Union[str, bytes] = b"", *, sequential: bool = False, ephemeral_owner: Optional[Target] = None) -> str:
         """Sets the data of a node; makes the node, and its parents, if need be. Returns its path."""

@@ -427,7 +427,8 @@ public final class ZkMini implements AutoCloseable {
      * @throws NotFoundException if it is not there
      */
     public List<String> children(String path) {
-        return tree(path, 1).children().stream().map(Node::name).collect(Collectors.toList());
+        Node node = new Node(http.get("/v1/tree?depth=1&data=false&path=" + Paths.encode(path)));
+        return node.children().stream().map(Node::name).collect(Collectors.toList());
     }
 
     /**

@@ -233,6 +233,15 @@ class ControlTest {
     }
 
     @Test
+    void childrenAreListedHoweverMuchDataTheyHave(ZkMini zk) {
+        for (int part = 0; part < 34; part++) {
+            zk.put("/large/part-" + part, new byte[1_000_000]);
+        }
+        assertEquals(34, zk.children("/large").size());
+        assertEquals(400, assertThrows(RefusedException.class, () -> zk.tree("/large")).status());
+    }
+
+    @Test
     void whatHasChangedIsToldAfterManyReads(ZkMini zk) throws Exception {
         try (Client client = new Client(zk)) {
             client.ephemeral("/told");
