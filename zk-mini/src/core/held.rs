@@ -45,6 +45,11 @@ struct Leave {
 }
 
 impl HeldSessions {
+    /// Returns `true` for a session that waits for its turn only.
+    fn leaves(&self, id: SessionId) -> bool {
+        self.by_id.get(&id).is_some_and(|held| held.leaves.is_some())
+    }
+
     /// Returns the time at which the first hold ends.
     pub(crate) fn next_end(&self) -> Option<Millis> {
         self.due.first().map(|(at, _)| *at)
@@ -142,7 +147,8 @@ impl Core {
         while *room > 0
             && let Some(id) = self.held.first_due(now.mono)
         {
-            if self.goes_in_steps(id) && self.delete_some(now, id, room) {
+            // Those that a rule holds go in one transaction, as it says.
+            if self.held.leaves(id) && self.goes_in_steps(id) && self.delete_some(now, id, room) {
                 continue;
             }
             let call = self.held.remove(id).and_then(|held| held.leaves?.call);

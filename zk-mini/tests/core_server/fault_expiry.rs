@@ -25,6 +25,22 @@ fn dying_and_watching(t: &mut Driver) -> (ConnId, ConnId) {
 }
 
 #[test]
+fn very_many_nodes_that_are_held_go_in_one_transaction_too() {
+    let mut t = Driver::new();
+    hold(&mut t, On::expiry(), 7_500);
+    let dying = t.connect(4_000);
+    for number in 0..1_500 {
+        t.call(dying, &create(&format!("/{number}"), CreateMode::Ephemeral)).unwrap();
+    }
+    t.advance(13_499);
+    let txns = t.txns.len();
+    assert!(t.core.node("/0").is_some() && t.core.node("/1499").is_some());
+    t.advance(14_000);
+    assert_eq!(t.txns.len(), txns + 1);
+    assert!(t.core.node("/0").is_none() && t.core.node("/1499").is_none());
+}
+
+#[test]
 fn the_session_is_gone_at_once_and_its_nodes_go_at_the_end_in_one_transaction() {
     let mut t = Driver::new();
     let rule = hold(&mut t, On::expiry(), 7_500);

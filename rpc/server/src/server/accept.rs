@@ -119,13 +119,20 @@ impl Server {
         drop(acceptor);
         health.drain().await;
         peers.drain();
-        let all = async { while connections.join_next().await.is_some() {} };
+        let all = async {
+            while connections.join_next().await.is_some() {
+                open.send_replace(connections.len());
+            }
+        };
         if timeout(shared.session.limits.drain_timeout, all).await.is_err() {
             let connections = connections.len();
             quietly(|| tracing::warn!(connections, "calls did not end in time and were cut"));
         }
         lines.finish();
-        Drained { cut: connections.len() }
+        let cut = connections.len();
+        drop(connections);
+        open.send_replace(0);
+        Drained { cut }
     }
 }
 

@@ -19,7 +19,7 @@ impl<T> Session<T> {
                     self.active = now;
                 }
                 if self.expires.take_if(|at| *at <= now).is_some() {
-                    self.drain(TOO_OLD);
+                    self.drain(now, TOO_OLD);
                 }
                 match self.due().filter(|(due, _)| *due <= now) {
                     Some((_, Due::Frame)) => {
@@ -70,11 +70,19 @@ impl<T> Session<T> {
     }
 
     /// Refuses new calls from now on.
-    pub(super) fn drain(&mut self, why: &'static str) {
+    pub(super) fn drain(&mut self, now: Millis, why: &'static str) {
         self.calls.draining.get_or_insert(why);
-        if matches!(self.phase, Phase::Open) {
-            self.calls.end_watches(why);
-            self.calls.say_draining();
+        match &mut self.phase {
+            Phase::Open => {
+                self.calls.end_watches(why);
+                self.calls.say_draining();
+            }
+            // A client that says nothing is not waited for as long as one that may have something to say.
+            Phase::Greeting { until } => {
+                let soon = deadline(now, self.config.limits.linger.into());
+                *until = [*until, soon].into_iter().flatten().min();
+            }
+            Phase::Parting { .. } | Phase::Lingering { .. } | Phase::Closed => {}
         }
     }
 

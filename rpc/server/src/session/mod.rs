@@ -209,7 +209,7 @@ impl<T> Session<T> {
                     self.close(End::Evicted);
                 }
             }
-            Input::Drain => self.drain(SHUTTING_DOWN),
+            Input::Drain => self.drain(now, SHUTTING_DOWN),
             Input::Evicted => self.evict(now),
             Input::Stalled(time) => self.excuse(now, time),
             Input::Timeout => self.time_out(now),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rpc_wire::{Budget, CallId, Code, Format, Hello, Metadata, Reply, Request};
 
 use super::*;
+use crate::limits::Limits;
 use driver::{Answer, Driver, MAX, hello, later, request};
 
 #[test]
@@ -223,6 +224,18 @@ fn a_drain_before_the_hello_is_announced_after_it() {
     assert_eq!(driver.answers(), []);
     driver.send(&[hello()]);
     assert_eq!(driver.answers(), [Answer::Hello, Answer::GoAway(0, Code::UNAVAILABLE)]);
+}
+
+#[test]
+fn a_drain_waits_no_longer_for_a_client_that_says_nothing_than_for_one_that_has_to_close() {
+    let mut driver = Driver::new(|_| ());
+    driver.now = Millis(500);
+    driver.tell(Input::Drain);
+    let linger = Millis::from(Limits::default().linger);
+    assert_eq!(driver.session.poll_deadline(), Some(Millis(500) + linger));
+    driver.now = Millis(500) + linger;
+    driver.tell(Input::Timeout);
+    assert!(driver.shut_down || driver.end.is_some());
 }
 
 #[test]
