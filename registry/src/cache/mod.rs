@@ -124,7 +124,7 @@ impl ServiceCache {
                 tokio::select! {
                     // The last members are written at once, or have just been tried.
                     () = is_closed(newest.clone()) => {
-                        let has_newer = newest.has_changed().unwrap_or(false);
+                        let has_newer = newest.borrow().has_changed();
                         if failed && !has_newer {
                             return;
                         }
@@ -249,5 +249,19 @@ mod tests {
         std::fs::remove_file(directory.path().join("below")).unwrap();
         let passed = until(&cache, 1).await;
         assert!(passed < 12_000, "{passed} ms");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn the_last_members_are_written_although_the_write_before_has_failed() {
+        let (directory, cache) = in_new_directory();
+        let path = directory.path().join("below/demo.members");
+        let cache = ServiceCache { file: Arc::new(CacheFile { path, ..(*cache.file).clone() }) };
+        std::fs::write(directory.path().join("below"), "a file in the place of the directory").unwrap();
+        let writer = cache.clone().writer();
+        writer.show(&members(1));
+        sleep(Duration::from_secs(1)).await;
+        std::fs::remove_file(directory.path().join("below")).unwrap();
+        writer.show(&members(2));
+        drop(writer);
+        assert!(until(&cache, 2).await < 500, "no pause at the end");
     }
 }
