@@ -393,8 +393,8 @@ func (s *Server) History(limit int) ([]Entry, error) {
 	return get[[]Entry](s, "/v1/history?limit="+strconv.Itoa(limit))
 }
 
-// HistoryText returns what happened last, a line for each entry, at most so many: of requests only those that failed, since a write is
-// a transaction, too.
+// HistoryText returns what happened last, a line for each entry, at most so many, 1 to 10,000: of requests only those that failed,
+// since a write is a transaction, too.
 func (s *Server) HistoryText(limit int) (string, error) {
 	entries, err := get[[]Entry](s, "/v1/history?story=true&limit="+strconv.Itoa(limit))
 	if err != nil {

@@ -118,7 +118,7 @@ export class ZkMini {
   explain(path: string): Promise<string>;
   /** Returns what has happened, the oldest first. */
   history(filter?: HistoryFilter): Promise<Entry[]>;
-  /** Returns the same as text, a line for each entry. Without a filter: the last 40, of requests only those that failed. */
+  /** Returns the same as text, a line for each entry. Without a filter: the last 40, of requests only those that failed (`story`). */
   historyText(filter?: HistoryFilter): Promise<string>;
 
   /** Makes any call of the HTTP API. Returns its answer: a value if it is JSON, else text. */

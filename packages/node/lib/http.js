@@ -22,7 +22,7 @@ function exchange({ origin, protocol, hostname, port }, target, method, content,
     const headers = type ? { "Content-Type": type } : {};
     // A connection for each request: none is left over that keeps a test runner alive or breaks at the next use.
     // And the path as it is: in a URL `..` would take the name before it away, and another node would be meant.
-    const path = target.replace(/[^\x21-\x7e]+/gu, encodeURIComponent);
+    const path = (target.startsWith("/") ? target : "/" + target).replace(/[^\x21-\x7e]+|["<>\\^`{|}]+/gu, encodeURIComponent);
     const host = hostname.replace(/^\[|\]$/g, "");
     const options = { protocol, host, port, path, method, headers, agent: false };
     const request = http.request(options, (response) => {

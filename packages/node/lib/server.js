@@ -8,7 +8,7 @@ const text = require("./text.js");
 
 /** Deeper than the tree of any test. */
 const WHOLE_TREE = 1000;
-/** Filter of `historyText` unless it is asked for something else. */
+/** Filter of `historyText` without one. */
 const STORY = { story: true, limit: 40 };
 
 /** A running server, and the control over it. index.d.ts documents its methods. */

@@ -64,6 +64,8 @@ test("a path with dots for names is refused, and means no other node", async () 
   assert.equal(await zk.get("/keep"), "");
   await zk.put("/ü b", "x");
   assert.equal((await zk.call("GET", "/v1/tree?path=/ü b")).data, "x");
+  await zk.put("/<{b}>", "y");
+  assert.equal((await zk.call("GET", "v1/tree?path=/<{b}>")).data, "y");
 });
 
 test("a reset with `all` takes rules, stalls and the manual clock away", async () => {

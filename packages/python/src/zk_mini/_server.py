@@ -119,7 +119,7 @@ class ZkMini(Control):
         # Not with `since_seq`: a limit would then keep the first entries, and these are to be the last.
         latest = self.history(story=True, limit=min(limit + 1, _MOST_ENTRIES))
         story = [entry for entry in latest if entry.seq > self._story_begins]
-        lines = [str(entry) for entry in story[-limit:]]
+        lines = [str(entry) for entry in story[len(story) - min(limit, len(story)) :]]
         if len(story) > limit:
             lines.insert(0, "… earlier entries are left out")
         return "\n".join(lines)

@@ -84,11 +84,17 @@ public final class HistoryQuery {
     /**
      * Returns what a person reads first, the oldest first: of requests only those that failed, since a write is a transaction, too.
      *
-     * @param entries maximum number of entries
+     * @param entries maximum number of entries, 1 to 10,000
      * @return the last entries
      */
     public List<HistoryEntry> latest(int entries) {
-        return with("story", "true").limit(entries).list();
+        HistoryQuery last = new HistoryQuery(http);
+        last.options.putAll(options);
+        // Of the entries after a number the server keeps the first, and these are to be the last.
+        String after = last.options.remove("since_seq");
+        long begin = after == null ? 0 : Long.parseLong(after);
+        List<HistoryEntry> latest = last.with("story", "true").limit(entries).list();
+        return latest.stream().filter(entry -> entry.seq() > begin).collect(Collectors.toList());
     }
 
     /** {@return the entries as text, one a line, ready to print} */

@@ -226,6 +226,9 @@ class ControlTest {
         assertTrue(told.startsWith("/a does not exist\n") && told.contains("deleted over HTTP"), told);
         assertEquals("/none does not exist\n  nothing in the history has to do with it", zk.explain("/none"));
         assertEquals(1, zk.history().latest(1).size());
+        long end = zk.history().latest(1).get(0).seq();
+        assertEquals(end, zk.history().after(last).latest(1).get(0).seq());
+        assertTrue(zk.history().after(end).latest(1).isEmpty());
         assertEquals(0, zk.history().session("0x17").list().size());
         for (HistoryEntry entry : zk.history().list()) {
             assertTrue(entry.line().contains(entry.kind()), entry.line());
