@@ -10,8 +10,8 @@ import { readEvents } from './stream.js';
 const EVERY = 1000;
 /** Milliseconds between two attempts to reach a server that is gone. */
 const RETRY = 700;
-/** Number of earlier entries that are asked for. */
-const EARLIER = 5000;
+/** Number of earlier entries that are asked for: as many as the server gives at once. */
+const EARLIER = 10000;
 /** Why a stream is given up while nobody looks. */
 const RESTING = new Error('nobody looks');
 
@@ -42,7 +42,7 @@ async function follow() {
   }
 }
 
-/** Follows the events until the server ends the stream. Fails with the reason for which it ends else. */
+/** Follows the events until the server ends the stream. Rejects with the reason if it ends otherwise. */
 async function followOnce() {
   const own = new AbortController();
   stream = own;
@@ -155,7 +155,8 @@ export async function lookAtFaults() {
 
 /** Notes why the stream has ended: the server refuses it, or is gone. */
 function lose(end) {
-  const refusal = end instanceof ApiError ? end.message : null;
+  // Not what a proxy says of a server that is gone.
+  const refusal = end instanceof ApiError && end.code !== 'HTTP' ? end.message : null;
   const lostSince = refusal === null ? state.lostSince ?? Date.now() : null;
   if (refusal === state.refusal && lostSince === state.lostSince) return;
   Object.assign(state, { lostSince, refusal });

@@ -91,7 +91,10 @@ export class TreeModel {
     if (this.isComplete) return;
     this.isComplete = true;
     this.loadAfter(this.loading.get('/'), '/', ALL_LEVELS).catch(() => {
+      // The whole tree may be more than the server sends at once.
       this.isComplete = false;
+      this.reloadOpen();
+      this.touch();
     });
   }
 
