@@ -71,9 +71,10 @@ fn write_json(f: &mut fmt::Formatter<'_>, json: &str) -> fmt::Result {
 /// Returns true for a character that commands a terminal or changes the order of others: `Debug` escapes it. So it does with a mark
 /// that stands over the letter in front of it, but not behind one.
 fn is_command(c: char) -> bool {
-    let mut behind_a_letter = ['a', c].iter().collect::<String>();
-    behind_a_letter.truncate('a'.len_utf8() + c.len_utf8());
-    c != '"' && c != '\'' && c != '\\' && behind_a_letter.escape_debug().count() > 2
+    if c.is_ascii() {
+        return c.is_ascii_control();
+    }
+    String::from_iter(['a', c]).escape_debug().count() > 2
 }
 
 /// Returns an error's text, which a stranger may have written a part of, as it may go to a terminal: whole, in one line.

@@ -50,16 +50,16 @@ pub(crate) enum LoadError {
     #[error(
         "--load - reads standard input to its end, at which --stop-on-eof stops the server; name a file to load"
     )]
-    NoInputLeft,
+    InputStopsServer,
     #[error("{file}: {source}")]
     Refused { file: Source, source: WriteError },
 }
 
 impl LoadArgs {
     /// Refuses a tree from standard input, whose end is to stop the server.
-    pub(crate) fn leave_input(&self) -> Result<(), LoadError> {
+    pub(crate) fn refuse_standard_input(&self) -> Result<(), LoadError> {
         match &self.load {
-            Some(path) if Source(path.clone()).is_standard_input() => Err(LoadError::NoInputLeft),
+            Some(path) if Source(path.clone()).is_standard_input() => Err(LoadError::InputStopsServer),
             _ => Ok(()),
         }
     }

@@ -130,7 +130,7 @@ pub(crate) fn run(mut args: ServeArgs) -> Result<ExitCode, CliError> {
         tracing::warn!("{remark}");
     }
     if args.ready.stop_on_eof {
-        args.load.leave_input()?;
+        args.load.refuse_standard_input()?;
     }
     let loading = args.load.read()?;
     let access = args.http.access()?;

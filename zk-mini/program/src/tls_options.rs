@@ -151,14 +151,13 @@ impl TlsOptions {
         Ok(TlsPlan { tls: Some(config.load()?), is_unified, super_user: keys.super_user, addrs })
     }
 
-    /// Returns what clients have to show: what the options say, else the file. Else a certificate if there are authorities,
-    /// and always with the certificate of a file, as in ZooKeeper.
+    /// Returns what clients have to show: what the options say, or else the file. If neither says anything: a certificate if
+    /// there are authorities, and always if the server's own certificate is that of the file, as in ZooKeeper.
     fn client_auth(&self, keys: &TlsKeys) -> ClientAuth {
-        let of_authorities = self.tls_ca.as_ref().map(|_| ClientAuth::Need);
-        let said = self.tls_client_auth.or(of_authorities).or(keys.client_auth);
-        let has_own_certificate = self.tls_cert.is_some();
-        let is_open = has_own_certificate && keys.trust_store().is_none();
-        said.unwrap_or(if is_open { ClientAuth::None } else { ClientAuth::Need })
+        let by_authorities = self.tls_ca.as_ref().map(|_| ClientAuth::Need);
+        let said = self.tls_client_auth.or(by_authorities).or(keys.client_auth);
+        let may_be_open = self.tls_cert.is_some() && keys.trust_store().is_none();
+        said.unwrap_or(if may_be_open { ClientAuth::None } else { ClientAuth::Need })
     }
 }
 

@@ -11,11 +11,11 @@ use super::entry::{Entry, Path};
 /// Returns the nodes of a text that is JSON.
 ///
 /// # Errors
-/// [`TreeFileError`]. The place is known if what is before it is JSON.
+/// [`TreeFileError`]
 pub(super) fn parse(text: &str) -> Result<BTreeMap<Path, Option<Entry>>, TreeFileError> {
     let parsed = serde_json::from_str(text).map(|Nodes(nodes)| nodes);
     parsed.map_err(|error| {
-        let (line, column) = if error.is_data() { (error.line(), error.column()) } else { (0, 0) };
+        let (line, column) = (error.line(), error.column());
         let text = error.to_string();
         // The place is told once.
         let place = format!(" at line {line} column {column}");

@@ -150,12 +150,13 @@ impl From<&Snapshot> for TreeFile {
 }
 
 /// Returns the error to tell of a mapping in braces that is neither. YAML takes more, such as numbers for text, so its error counts,
-/// unless a path is too long for it.
+/// unless YAML has stumbled over a path that is too long for it, and JSON has come farther.
 fn farther(json: TreeFileError, yaml: TreeFileError) -> TreeFileError {
     let is_of_syntax = yaml.message.starts_with("while parsing");
-    if is_of_syntax && json.line > 0 { json } else { yaml }
+    if is_of_syntax && (json.line, json.column) > (yaml.line, yaml.column) { json } else { yaml }
 }
 
+/// Returns the nodes of a text that is YAML.
 fn yaml(text: &str) -> Result<BTreeMap<Path, Option<Entry>>, TreeFileError> {
     // A large tree is no attack; aliases, which could grow, keep their limits.
     let options = serde_saphyr::options! {

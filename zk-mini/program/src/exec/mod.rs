@@ -144,7 +144,7 @@ async fn exec(
     let Started { zk, servers, http, .. } = loop {
         tokio::select! {
             started = &mut starting => break started?,
-            // A large data directory takes its time, and nobody else can be meant yet, not even by a key.
+            // A large data directory takes its time. There is no command yet that a key of the terminal could be meant for.
             received = signals.next() => {
                 let signal = received.map_err(CliError::Signals)?.signal;
                 Signals::deliver(signal).map_err(CliError::Signals)?;
@@ -168,11 +168,12 @@ async fn exec(
         }
     }
     let mut child = command.spawn().map_err(CliError::Child)?;
-    let tie = Tie::new(&child).map_err(CliError::Child)?;
-    // What came before the command was there, by a key, too. If it has one already, both are one: it still blocks them.
+    // Signals that came before the command was there, those of the terminal's keys, too. If the command has got one of them itself,
+    // it most likely still blocks it, and two pending signals of one number are one.
     while let Some(received) = signals.take().map_err(CliError::Signals)? {
         early.push(received.signal);
     }
+    let tie = Tie::new(&child).map_err(CliError::Child)?;
     early.into_iter().for_each(|signal| forward(&child, signal));
     let status = wait(&mut child, &mut signals).await;
     tie.release().await;

@@ -116,7 +116,8 @@ fn ctrl_c_during_the_start_ends_zk_mini() {
     );
     let (keyboard, mut keys) = io::pipe().unwrap();
     let mut command = Command::new("sh");
-    command.args(["-c", &outer]).stdin(keyboard).stderr(Stdio::piped());
+    // On the terminal there is nothing but what the key shows.
+    command.args(["-c", &outer]).env_remove("RUST_LOG").stdin(keyboard).stderr(Stdio::piped());
     let terminal = Program::spawn(command);
     let _writer = log.is_read();
     keys.write_all(b"\x03").unwrap();
