@@ -237,29 +237,30 @@ mod tests {
         assert!(cache.load().await.is_none());
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_write_that_failed_is_tried_again_soon() {
+    /// Shows members that cannot be written, and then takes away what was in the way.
+    async fn after_a_write_that_failed() -> (TempDir, ServiceCache, CacheWriter) {
         let (directory, cache) = in_new_directory();
-        let path = directory.path().join("below/demo.members");
-        let cache = ServiceCache { file: Arc::new(CacheFile { path, ..(*cache.file).clone() }) };
-        std::fs::write(directory.path().join("below"), "a file in the place of the directory").unwrap();
+        let below = directory.path().join("below");
+        let file = CacheFile { path: below.join("demo.members"), ..(*cache.file).clone() };
+        let cache = ServiceCache { file: Arc::new(file) };
+        std::fs::write(&below, "a file in the place of the directory").unwrap();
         let writer = cache.clone().writer();
         writer.show(&members(1));
+        // On a paused clock, which stands still while the disk is at work.
         sleep(Duration::from_secs(1)).await;
-        std::fs::remove_file(directory.path().join("below")).unwrap();
+        std::fs::remove_file(&below).unwrap();
+        (directory, cache, writer)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_that_failed_is_tried_again_soon() {
+        let (_directory, cache, _writer) = after_a_write_that_failed().await;
         let passed = until(&cache, 1).await;
         assert!(passed < 12_000, "{passed} ms");
     }
     #[tokio::test(start_paused = true)]
     async fn the_last_members_are_written_although_the_write_before_has_failed() {
-        let (directory, cache) = in_new_directory();
-        let path = directory.path().join("below/demo.members");
-        let cache = ServiceCache { file: Arc::new(CacheFile { path, ..(*cache.file).clone() }) };
-        std::fs::write(directory.path().join("below"), "a file in the place of the directory").unwrap();
-        let writer = cache.clone().writer();
-        writer.show(&members(1));
-        sleep(Duration::from_secs(1)).await;
-        std::fs::remove_file(directory.path().join("below")).unwrap();
+        let (_directory, cache, writer) = after_a_write_that_failed().await;
         writer.show(&members(2));
         drop(writer);
         assert!(until(&cache, 2).await < 500, "no pause at the end");

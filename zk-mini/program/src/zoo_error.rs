@@ -1,4 +1,4 @@
-//! What a `zoo.cfg` has that is wrong, or without effect.
+//! Faults of a `zoo.cfg`, and remarks on what has no effect.
 
 use std::fmt;
 use std::io;
