@@ -144,10 +144,8 @@ impl Connections {
         while let Some((_, id)) = self.expected.front().copied().filter(|(at, _)| *at <= turn.now.mono) {
             self.expected.pop_front();
             if let Some(entry) = self.by_id.get_mut(&id).filter(|entry| !entry.answered && !has_session(id)) {
-                // Its request may have arrived long ago.
-                if entry.outbox.is_paused() {
-                    entry.session_due = session_due(turn.now.mono);
-                    self.expected.push_back((entry.session_due, id));
+                // Its request may have arrived long ago: it is expected anew when the connection is read again.
+                if entry.outbox.is_paused() || entry.session_due > turn.now.mono {
                     continue;
                 }
                 entry.outbox.close(Close::Now, turn);
@@ -207,9 +205,13 @@ impl Connections {
     }
 
     /// Reads a connection again.
-    pub(crate) fn resume(&self, id: ConnId, turn: &mut Turn<'_>) {
-        if let Some(entry) = self.by_id.get(&id) {
+    pub(crate) fn resume(&mut self, id: ConnId, turn: &mut Turn<'_>) {
+        if let Some(entry) = self.by_id.get_mut(&id) {
             entry.outbox.resume(turn);
+            if !entry.answered && entry.session_due <= turn.now.mono {
+                entry.session_due = session_due(turn.now.mono);
+                self.expected.push_back((entry.session_due, id));
+            }
         }
     }
 

@@ -249,9 +249,26 @@ async fn all_of_time_passes_whatever_is_frozen_or_slow() {
     crate::raw::within(zk.advance(Duration::MAX)).await;
     assert!(zk.sessions().is_empty() && zk.get("/e").is_none());
     zk.freeze();
+    // It has no session, and does not get one.
+    let mut new = Raw::in_memory(&zk);
+    new.send(&connect_request(4_000)).await;
     crate::raw::within(zk.advance(Duration::MAX)).await;
     assert_eq!(crate::raw::within(zk.advance_to_next_deadline()).await, None);
     zk.thaw().await;
+    assert!(new.receive().await.is_some());
+}
+
+#[tokio::test]
+async fn a_connection_that_was_frozen_has_the_usual_time_for_its_handshake_after_the_thaw() {
+    let zk = manual().await;
+    zk.freeze();
+    let mut silent = Raw::in_memory(&zk);
+    zk.advance(100 * SECOND).await;
+    zk.thaw().await;
+    zk.advance(9 * SECOND).await;
+    assert_eq!(zk.connections().len(), 1);
+    zk.advance(11 * SECOND).await;
+    assert_eq!(silent.receive().await, None);
 }
 
 #[tokio::test]
