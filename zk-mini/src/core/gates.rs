@@ -196,6 +196,11 @@ impl Gates {
         }
     }
 
+    /// Returns `true` if a connection has a link that a rule has made.
+    pub(crate) fn has_link_of(&self, conn: ConnId, rule: FaultId) -> bool {
+        self.by_conn.get(&conn).and_then(|gate| gate.link).is_some_and(|link| link.rule == rule)
+    }
+
     /// Ends the links that a rule has made. What is on its way over them has arrived.
     pub(crate) fn end_links(&mut self, rule: FaultId) {
         let is_of_rule = |gate: &Gate| gate.link.is_some_and(|link| link.rule == rule);

@@ -226,6 +226,29 @@ fn a_slow_link_takes_time_in_both_directions_until_its_rule_is_removed() {
 }
 
 #[test]
+fn a_rule_that_hits_every_request_makes_one_slow_link() {
+    let mut t = Driver::new();
+    let conn = t.connect(10_000);
+    // 15 bytes of an exists, 20 of its answer with its length.
+    fault(&mut t, On::exists("/**"), Then::slow(ms(100), 1_000));
+    for xid in 1..=3 {
+        send(&mut t, conn, xid, &exists("/a", false));
+        t.advance(234);
+        assert_eq!(replies(&t, conn).len(), xid as usize - 1);
+        t.advance(1);
+        assert_eq!(replies(&t, conn).len(), xid as usize);
+    }
+    send(&mut t, conn, 4, &exists("/a", false));
+    send(&mut t, conn, 5, &exists("/a", false));
+    t.advance(235);
+    assert_eq!(replies(&t, conn).len(), 4);
+    t.advance(19);
+    assert_eq!(replies(&t, conn).len(), 4, "the second answer leaves behind the first");
+    t.advance(1);
+    assert_eq!(replies(&t, conn).len(), 5);
+}
+
+#[test]
 fn a_link_that_ends_does_not_end_other_delays() {
     let mut t = Driver::new();
     let conn = t.connect(10_000);

@@ -115,6 +115,10 @@ impl Core {
                 true
             }
             Then::Slow { latency, bytes_per_second } => {
+                // A frame has come over the link that the rule has made before.
+                if gates.has_link_of(conn, fired.id) {
+                    return false;
+                }
                 let rate = bytes_per_second.and_then(NonZeroU64::new);
                 gates.slow_down(conn, Link::new(fired.id, after(Now::default(), latency), rate));
                 gates.carry_frame(conn, frame)
