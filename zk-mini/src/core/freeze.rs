@@ -21,6 +21,11 @@ impl Core {
         self.outputs.gates.is_frozen(part)
     }
 
+    /// Returns the parts that are frozen themselves: a session may have ended since.
+    pub fn frozen_parts(&self) -> impl Iterator<Item = Part> {
+        self.outputs.gates.frozen_parts()
+    }
+
     /// Returns `true` if the whole server is frozen, or down: nothing is due before the thaw.
     pub(crate) fn is_stalled(&self) -> bool {
         self.is_down || self.is_part_frozen(Part::Server)

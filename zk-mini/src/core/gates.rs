@@ -328,6 +328,11 @@ impl Gates {
         self.by_conn.get(&conn).is_some_and(|gate| gate.is_frozen)
     }
 
+    /// Returns the parts that are frozen themselves.
+    pub(crate) fn frozen_parts(&self) -> impl Iterator<Item = Part> {
+        self.frozen.iter().copied()
+    }
+
     /// Returns `true` if any part is frozen.
     pub(crate) fn has_frozen_parts(&self) -> bool {
         !self.frozen.is_empty()

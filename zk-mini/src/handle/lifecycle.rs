@@ -1,6 +1,6 @@
 //! Restarts of a server and its reset, on the same address and with the same handle.
 
-use crate::core::{Core, Part, Replacement};
+use crate::core::{Core, Replacement};
 use crate::error::Error;
 use crate::handle::Handle;
 use crate::shell::exchange::{Losing, NoExchange};
@@ -121,8 +121,8 @@ impl Handle {
         self.remove_faults();
         self.heal_servers().await;
         let emptied = self.reset().await;
-        let listeners = (0..self.engine.setup.addrs().len()).map(Part::Listener);
-        self.thaw_parts(&listeners.chain([Part::Server]).collect::<Vec<_>>()).await;
+        let frozen: Vec<_> = self.engine.look(|state| state.core.frozen_parts().collect());
+        self.thaw_parts(&frozen).await;
         self.engine.restore_clock();
         emptied
     }

@@ -248,6 +248,21 @@ async fn events_for_a_frozen_connection_are_bounded() {
 }
 
 #[tokio::test]
+async fn reset_all_thaws_sessions_and_connections_too() {
+    let zk = started(false).await;
+    let mut raw = Raw::in_memory(&zk);
+    let answered = raw.open_session(40_000).await;
+    let info = zk.sessions()[0].clone();
+    zk.session(info.id).unwrap().freeze();
+    assert!(zk.freeze_connection(info.conn.unwrap()));
+    zk.reset_all().await.unwrap();
+    let mut again = Raw::in_memory(&zk);
+    again.send(&resume_request(&answered)).await;
+    let refused = again.receive().await.expect("an answer, though its session was frozen");
+    assert_eq!(refused[8..16], [0; 8], "its session has gone");
+}
+
+#[tokio::test]
 async fn a_server_that_stops_closes_frozen_connections() {
     for listens in [false, true] {
         let zk = started(listens).await;
