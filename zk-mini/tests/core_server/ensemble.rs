@@ -428,3 +428,17 @@ fn a_client_whose_requests_pile_up_behind_a_lag_is_disconnected() {
     t.advance(1_000);
     assert_eq!(replies(&t, conn), []);
 }
+
+#[test]
+fn long_answers_that_wait_for_a_lag_count_with_their_length() {
+    let mut t = Driver::ensemble(Config { max_held: 10_000, ..Config::default() }, 3);
+    let conn = connect_at(&mut t, 0);
+    lag(&mut t, 0, Lag::Time(Millis(1_000)));
+    t.send(conn, &node("/a"));
+    let sync = Sync { path: Some(format!("/{}", "a".repeat(3_000)).into()) };
+    for sent in 1..=4 {
+        assert!(!t.is_closed(conn), "{sent}");
+        t.send(conn, &sync);
+    }
+    assert!(t.is_closed(conn));
+}

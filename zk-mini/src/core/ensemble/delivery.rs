@@ -34,9 +34,11 @@ impl Core {
         for output in self.outputs.diverted() {
             let (Output::Send { conn, .. } | Output::Close { conn }) = output else { continue };
             let Some(server) = self.server_of(conn) else { continue };
-            let is_close = matches!(output, Output::Close { .. });
-            let item = Item::Answer;
-            self.wait(conn, item, is_close);
+            let (len, is_close) = match &output {
+                Output::Send { frame, .. } => (frame.len(), false),
+                _ => (0, true),
+            };
+            self.wait(conn, Item::Answer(len), is_close);
             if let Some(ensemble) = &mut self.ensemble
                 && let Some(server) = ensemble.servers.get_mut(server)
             {
@@ -46,9 +48,12 @@ impl Core {
     }
 
     /// Lets something wait until what the connection has asked the leader for is answered. A client that lets too much wait
-    /// is disconnected.
+    /// is disconnected, and nothing waits any more.
     pub(super) fn wait(&mut self, conn: ConnId, item: Item, closes: bool) {
         let max = self.config.max_held;
+        if self.server_of(conn).is_none() {
+            return;
+        }
         let Some(ensemble) = &mut self.ensemble else { return };
         let waiting = ensemble.waiting.entry(conn).or_default();
         waiting.is_closing |= closes;
@@ -141,7 +146,7 @@ impl Core {
             match item {
                 Item::Request(frame, fired) => self.request_behind(now, conn, &frame, fired),
                 Item::Output(output) => self.send_own(conn, output),
-                Item::Answer => {}
+                Item::Answer(_) => {}
             }
         }
     }

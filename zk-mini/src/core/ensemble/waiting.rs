@@ -21,8 +21,8 @@ pub(super) struct Waiting {
 
 #[derive(Debug)]
 pub(super) enum Item {
-    /// An answer of the leader, which stands in the backlog.
-    Answer,
+    /// An answer of the leader, which stands in the backlog, with its length.
+    Answer(usize),
     /// Request for the server itself, and the rule that has hit it.
     Request(Bytes, Option<Fired>),
     /// Something to send.
@@ -45,7 +45,7 @@ impl Waiting {
 
     /// Takes the first item, unless it is an answer of the leader.
     pub(super) fn pop_own(&mut self) -> Option<Item> {
-        if let Some(Item::Answer) = self.items.front() { None } else { self.pop() }
+        if let Some(Item::Answer(_)) = self.items.front() { None } else { self.pop() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -58,7 +58,8 @@ impl Item {
         OVERHEAD
             + match self {
                 Self::Request(frame, _) | Self::Output(Output::Send { frame, .. }) => frame.len(),
-                Self::Answer | Self::Output(_) => 0,
+                Self::Answer(len) => *len,
+                Self::Output(_) => 0,
             }
     }
 }
