@@ -333,6 +333,10 @@ impl Core {
         earlier.held = std::mem::take(&mut self.held);
         earlier.held.go_on_in(&mut earlier.sessions);
         earlier.ensemble = self.ensemble.take();
+        if earlier.ensemble.is_some() {
+            // An election outlives the disk: clients know its epoch.
+            earlier.last_zxid = earlier.last_zxid.max(ensemble::first_of_epoch(self.last_zxid));
+        }
         let former = std::mem::replace(self, earlier);
         self.refresh_servers();
         former
@@ -341,6 +345,10 @@ impl Core {
     /// Accepts writes again. Every session gets its full timeout.
     pub fn accept_writes(&mut self, now: Now) {
         self.disk_lost = false;
+        if self.ensemble.is_some() {
+            // Elections meanwhile stand in no log.
+            self.mark_zxid(now);
+        }
         for id in self.sessions.ids() {
             self.sessions.touch(id, now.mono);
         }

@@ -177,7 +177,10 @@ async fn wait_for_disk(engine: &Engine, mut store: Store, error: io::Error) -> O
             Err(error) => log!(ERROR, %error, "cannot read the state from the disk: nothing is served"),
         }
     }
-    engine.turn(|state, turn| state.core.accept_writes(turn.now));
+    engine.turn(|state, turn| {
+        state.core.accept_writes(turn.now);
+        state.perform_all(None, turn);
+    });
     log!(INFO, log = %store.place().display(), "the disk accepts writes again");
     Some(store)
 }

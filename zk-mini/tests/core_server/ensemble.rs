@@ -442,3 +442,15 @@ fn long_answers_that_wait_for_a_lag_count_with_their_length() {
     }
     assert!(t.is_closed(conn));
 }
+
+#[test]
+fn an_election_is_logged_with_the_first_zxid_of_its_epoch() {
+    let mut t = three();
+    let before = t.txns.len();
+    t.core.elect_server(t.now, 0).unwrap();
+    t.drain();
+    let epoch = t.core.last_zxid();
+    assert_eq!(epoch.0 & 0xffff_ffff, 0);
+    let logged: Vec<_> = t.txns[before..].iter().map(|txn| txn.zxid).collect();
+    assert_eq!(logged, [epoch]);
+}

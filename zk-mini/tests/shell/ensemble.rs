@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use zk_mini::storage::SimulatedDisk;
 use zk_mini::{Builder, Error, Lag, On, Role, Server, ServerState, Then, Unable, ZkMini};
 
 use crate::raw::{Raw, Reply, connect_request, create, eventually, get_data, resume_request, within};
@@ -330,6 +331,36 @@ async fn its_data_directory_is_that_of_one_history() {
     let mut raw = in_memory(&zk.server(3).unwrap()).await;
     assert_eq!(exists(&mut raw, "/b").await.err, 0);
     assert_eq!(zk.last_zxid().0 >> 32, (last.0 >> 32) + 1);
+}
+
+#[tokio::test]
+async fn clients_that_know_of_an_election_come_back_after_a_restart_and_a_failure_of_the_disk() {
+    let disk = SimulatedDisk::new(1);
+    let start = || three().in_memory().data_dir("/data").disk(&disk).start();
+    let zk = start().await.unwrap();
+    let answered = Raw { stream: Box::new(zk.server(1).unwrap().connect()) }.open_session(10_000).await;
+    zk.server(1).unwrap().lead().await.unwrap();
+    zk.restart().await;
+    let mut resume = resume_request(&answered);
+    resume[4..12].copy_from_slice(&zk.last_zxid().0.to_be_bytes());
+    let comes_back = async |zk: &ZkMini, resume: &[u8]| {
+        let mut raw = Raw { stream: Box::new(zk.server(2).unwrap().connect()) };
+        raw.send(resume).await;
+        raw.receive().await.is_some_and(|again| again[8..16] == answered[8..16])
+    };
+
+    disk.set_failing_syncs(true);
+    let mut lost = Raw { stream: Box::new(zk.server(3).unwrap().connect()) };
+    lost.send(&connect_request(10_000)).await;
+    assert_eq!(lost.receive().await, None, "a session that is not durable");
+    assert!(comes_back(&zk, &resume).await, "read-only, with the state of the disk");
+    zk.server(2).unwrap().lead().await.unwrap();
+    disk.set_failing_syncs(false);
+    eventually("writes", || !zk.status().read_only).await;
+    resume[4..12].copy_from_slice(&zk.last_zxid().0.to_be_bytes());
+    zk.stop().await;
+    let zk = start().await.unwrap();
+    assert!(comes_back(&zk, &resume).await);
 }
 
 #[tokio::test]

@@ -309,7 +309,7 @@ impl Core {
     /// Lets a server lead: all clients come back, to servers with the same state.
     pub(super) fn elect(&mut self, now: Now, server: usize) {
         self.close_all();
-        self.begin_epoch();
+        self.begin_lasting_epoch(now);
         self.sessions.restart(now.mono);
         if let Some(ensemble) = &mut self.ensemble {
             ensemble.leader = Some(server);

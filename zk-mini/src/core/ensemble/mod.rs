@@ -133,6 +133,11 @@ impl Ensemble {
     }
 }
 
+/// Returns the first zxid of the epoch of a zxid: the last one before any transaction of its leader.
+pub(crate) fn first_of_epoch(zxid: Zxid) -> Zxid {
+    Zxid(zxid.0 >> EPOCH << EPOCH)
+}
+
 impl Core {
     /// Makes the core that of an ensemble, before it has any connection. Of the servers that are no observers the one with
     /// the highest number leads, in an epoch of its own.
@@ -170,8 +175,19 @@ impl Core {
     /// Begins the next epoch: zxids go on in the next upper half.
     fn begin_epoch(&mut self) {
         let given = self.last_zxid.0.saturating_add(self.skipped_zxids);
-        self.last_zxid = Zxid(((given >> EPOCH) + 1) << EPOCH);
+        self.last_zxid = first_of_epoch(Zxid(given.saturating_add(1 << EPOCH)));
         self.skipped_zxids = 0;
+    }
+
+    /// Begins the next epoch, and says so in the log: clients hear of its first zxid even if nobody writes, and must find a
+    /// state that is as new after a restart. The transaction changes nothing, and has that zxid.
+    fn begin_lasting_epoch(&mut self, now: Now) {
+        self.begin_epoch();
+        // A lost disk takes no transaction: the next one comes when writes are accepted again.
+        if self.config.transactions && !self.disk_lost {
+            self.last_zxid = Zxid(self.last_zxid.0 - 1);
+            self.mark_zxid(now);
+        }
     }
 
     /// Returns the server that a connection belongs to; `None` if there is no ensemble or no such connection.
