@@ -5,6 +5,7 @@
 use std::collections::VecDeque;
 
 use crate::core::{ConnId, Image, Output, Txn};
+use crate::shell::limits::Limits;
 
 /// Outputs that wait for the disk.
 #[derive(Debug, Default)]
@@ -40,6 +41,8 @@ pub(crate) struct Batch {
     pub(crate) outputs: Vec<Output>,
     /// Bytes of the requests in it, for each connection that they came from.
     pub(crate) charges: Vec<(ConnId, usize)>,
+    /// Bytes of its requests and frames, also for connections that have ended.
+    bytes: usize,
 }
 
 impl Journal {
@@ -51,6 +54,9 @@ impl Journal {
         if self.is_idle() && !matches!(output, Output::Persist(_)) {
             return Some(output);
         }
+        if let Output::Send { frame, .. } = &output {
+            self.held.bytes += frame.len();
+        }
         self.held.outputs.push(output);
         None
     }
@@ -60,9 +66,22 @@ impl Journal {
         self.is_idle() && !self.ended
     }
 
-    /// Charges the bytes of a request, whose outputs are held, to its connection.
-    pub(crate) fn charge(&mut self, conn: ConnId, bytes: usize) {
-        self.held.charges.push((conn, bytes));
+    /// Charges the bytes of a request, whose outputs are held, to its connection. Returns their number.
+    ///
+    /// While very much waits, a request counts for as much as lets its connection wait: clients that come, write and go
+    /// while the disk hangs leave behind a bounded number of bytes.
+    pub(crate) fn charge(&mut self, conn: ConnId, bytes: usize, limits: &Limits) -> usize {
+        let is_full = self.held.bytes >= limits.max_backlog;
+        let charged = if is_full { bytes.max(limits.pause_reading()) } else { bytes };
+        self.held.charges.push((conn, charged));
+        self.held.bytes += bytes;
+        charged
+    }
+
+    /// Returns the bytes of the requests and frames of the next batch.
+    #[cfg(test)]
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held.bytes
     }
 
     /// Takes the batch to write now, if there is one; call [`written`](Self::written) when its outputs have been performed.
@@ -177,7 +196,7 @@ mod tests {
         assert!(journal.hold(send()).is_some(), "no transaction is before it");
         assert!(journal.hold(persist()).is_none());
         assert!(journal.hold(send()).is_none());
-        journal.charge(ConnId(1), 9);
+        assert_eq!(journal.charge(ConnId(1), 9, &Limits::default()), 9);
         let batch = journal.take().unwrap();
         assert_eq!(
             (batch.outputs.len(), batch.transactions().count(), &batch.charges[..]),

@@ -283,17 +283,20 @@ mod tests {
         frame
     }
 
-    async fn session(zk: &ZkMini) -> DuplexStream {
-        let mut stream = zk.connect();
-        let request = ConnectRequest {
+    fn connect_request() -> ConnectRequest {
+        ConnectRequest {
             protocol_version: 0,
             last_zxid_seen: Zxid(0),
             timeout: 4_000,
             session_id: SessionId::NONE,
             password: None,
             read_only: Some(false),
-        };
-        stream.write_all(&frame(&request, 0)).await.unwrap();
+        }
+    }
+
+    async fn session(zk: &ZkMini) -> DuplexStream {
+        let mut stream = zk.connect();
+        stream.write_all(&frame(&connect_request(), 0)).await.unwrap();
         stream.read_exact(&mut [0; 41]).await.unwrap();
         stream
     }
@@ -315,6 +318,33 @@ mod tests {
             assert!(zk.engine.advance(Duration::from_secs(3)));
         }
         assert_eq!(zk.sessions().len(), 1, "the client that has written lives, the silent one does not");
+    }
+
+    #[tokio::test]
+    async fn clients_that_come_and_go_while_the_disk_hangs_leave_a_bounded_number_of_bytes() {
+        const BACKLOG: usize = 1 << 20;
+        let builder = ZkMini::builder().in_memory().manual_clock().max_backlog(BACKLOG);
+        let zk = builder.data_dir("/data").disk(&SimulatedDisk::new(1)).start().await.unwrap();
+        zk.engine.turn(|state, _| state.journal = Some(Journal::stuck()));
+        let held = || zk.engine.look(|state| state.journal.as_ref().map_or(0, Journal::held_bytes));
+        for _ in 0..20 {
+            let mut stream = zk.connect();
+            stream.write_all(&frame(&connect_request(), 0)).await.unwrap();
+            // More than the server reads of it, so it waits.
+            let refused = frame(&RequestHeader { xid: Xid(1), op: OpCode::CREATE }, 100_000);
+            let write = async {
+                for _ in 0..8 {
+                    stream.write_all(&refused).await.unwrap();
+                }
+            };
+            tokio::select! {
+                () = write => {}
+                () = async { zk.engine.handle_pending_input().await; zk.engine.handle_pending_input().await } => {}
+            }
+            zk.engine.handle_pending_input().await;
+        }
+        assert!(held() >= BACKLOG, "{}", held());
+        assert!(held() < 2 * BACKLOG, "{}", held());
     }
 
     #[tokio::test]
@@ -348,14 +378,8 @@ mod tests {
         zk.engine.turn(|state, _| state.journal = Some(Journal::default()));
         assert!(zk.engine.lose_unsynced().is_ok());
         let mut refused = zk.connect();
-        let resume = ConnectRequest {
-            protocol_version: 0,
-            last_zxid_seen: Zxid(0),
-            timeout: 4_000,
-            session_id: SessionId(7),
-            password: Some(vec![0; 16].into()),
-            read_only: Some(false),
-        };
+        let password = Some(vec![0; 16].into());
+        let resume = ConnectRequest { session_id: SessionId(7), password, ..connect_request() };
         refused.write_all(&frame(&resume, 0)).await.unwrap();
         zk.engine.handle_pending_input().await;
         assert!(zk.engine.look(|state| state.core.connections().is_empty()), "the core has refused it");

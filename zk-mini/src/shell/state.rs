@@ -108,8 +108,8 @@ impl ServerState {
             && let Some(journal) = &mut self.journal
             && let Some((conn, bytes)) = request
         {
-            journal.charge(conn, bytes);
-            self.connections.charge(conn, bytes);
+            let charged = journal.charge(conn, bytes, turn.limits);
+            self.connections.charge(conn, charged);
         }
         outputs
     }
