@@ -24,20 +24,42 @@ impl Tree {
         }
     }
 
-    /// Adds to the sums of all ancestors of a path, except the root.
-    #[inline]
+    /// Adds to the sums of all ancestors of a node, except the root.
     pub(crate) fn weigh_above(&mut self, path: &str, weight: Weight) {
-        // The parent of a top-level node has none: a common case.
-        if path != "/" {
-            self.weigh_ancestors(path, weight);
+        if let Some(above) = parent_of(path) {
+            self.weigh(above, weight);
+            self.weigh_above_parent(above, weight);
         }
     }
 
-    fn weigh_ancestors(&mut self, path: &str, weight: Weight) {
-        let mut below = path;
-        while let Some((above, _)) = path::split(below).filter(|(above, _)| *above != "/") {
-            self.weigh(above, weight);
-            below = above;
+    /// Adds to the sums of all ancestors of a node that has, or had, children, except the root.
+    #[inline]
+    pub(crate) fn weigh_above_parent(&mut self, path: &str, weight: Weight) {
+        // A parent at the top has none: a common case.
+        if let Some(above) = parent_of(path) {
+            self.weigh_ancestors(path, above, weight);
+        }
+    }
+
+    /// Each ancestor knows the place of the next: to look up all their paths would cost the square of the depth.
+    fn weigh_ancestors(&mut self, path: &str, mut above: &str, weight: Weight) {
+        let Some(mut place) = self.nodes.find_parent(path) else { return };
+        loop {
+            let Some(known) = self.nodes.at_mut(place).map(|node| node.family().parent) else { return };
+            let Some(next) = known.or_else(|| self.nodes.find_place(above)) else { return };
+            if known.is_none()
+                && let Some(node) = self.nodes.at_mut(place)
+            {
+                node.family().parent = Some(next);
+            }
+            if let Some(node) = self.nodes.at_mut(next) {
+                node.family().below += weight;
+            }
+            place = next;
+            match parent_of(above) {
+                Some(next) => above = next,
+                None => return,
+            }
         }
     }
 
@@ -48,7 +70,7 @@ impl Tree {
             weights.into_iter().map(|(path, weight)| ((path.len(), path), weight)).collect();
         // The longest first, so that all weights below a path are added up before it is its turn.
         while let Some(((_, path), weight)) = open.pop_last() {
-            let Some((above, _)) = path::split(path).filter(|(above, _)| *above != "/") else { continue };
+            let Some(above) = parent_of(path) else { continue };
             self.weigh(above, weight);
             *open.entry((above.len(), above)).or_default() += weight;
         }
@@ -59,7 +81,7 @@ impl Tree {
         let mut children: HashMap<Box<str>, Weight> = HashMap::new();
         for (path, node) in self.nodes.iter_mut() {
             node.forget_weight();
-            let Some((above, _)) = path::split(path).filter(|(above, _)| *above != "/") else { continue };
+            let Some(above) = parent_of(path) else { continue };
             let weight = Weight::of_one(node.data_len());
             match children.get_mut(above) {
                 Some(sum) => *sum += weight,
@@ -80,6 +102,11 @@ impl Tree {
             node.family().below += weight;
         }
     }
+}
+
+/// Returns the path of a node's parent, unless that is the root.
+fn parent_of(path: &str) -> Option<&str> {
+    path::split(path).map(|(above, _)| above).filter(|above| *above != "/")
 }
 
 #[cfg(test)]

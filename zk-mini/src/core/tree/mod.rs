@@ -225,7 +225,7 @@ impl Tree {
         family.below += Weight::of_one(data_len);
         observers.note(EventType::NODE_CREATED, &path, &path, &node.acl);
         observers.note(EventType::NODE_CHILDREN_CHANGED, &path, &path[..parent_path.len()], &parent.acl);
-        self.weigh_above(parent_path, Weight::of_one(data_len));
+        self.weigh_above_parent(parent_path, Weight::of_one(data_len));
         // The path of a replayed transaction is a part of its log, which must not stay in memory for it.
         let kept = if observers.are_none() { ByteString::from(&*path) } else { path.clone() };
         self.insert(kept, node);
@@ -238,7 +238,7 @@ impl Tree {
     /// Deletes a node.
     pub(crate) fn delete(&mut self, path: &str, zxid: Zxid, observers: &mut Observers<'_>) {
         if let Some((parent_path, weight)) = self.unlink(path, zxid, observers) {
-            self.weigh_above(parent_path, -weight);
+            self.weigh_above_parent(parent_path, -weight);
         }
     }
 

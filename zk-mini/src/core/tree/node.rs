@@ -43,6 +43,8 @@ pub(crate) struct Family {
     pub(crate) pzxid: Zxid,
     /// Sum over the nodes below it; not used for the root.
     pub(crate) below: Weight,
+    /// Place of its parent, once it is known. The parent stays there as long as this node exists.
+    pub(crate) parent: Option<u32>,
 }
 
 impl Node {
@@ -105,7 +107,7 @@ impl Node {
         let pzxid = self.czxid;
         self.family.get_or_insert_with(|| {
             let (children, created_children, below) = (NameSet::new(), 0, Weight::default());
-            Box::new(Family { children, created_children, pzxid, below })
+            Box::new(Family { children, created_children, pzxid, below, parent: None })
         })
     }
 
@@ -115,6 +117,7 @@ impl Node {
             && let Some(mut family) = spare.take()
         {
             (family.created_children, family.pzxid, family.below) = (0, self.czxid, Weight::default());
+            family.parent = None;
             self.family = Some(family);
         }
         self.family()

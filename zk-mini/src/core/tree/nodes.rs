@@ -99,10 +99,19 @@ impl Nodes {
     }
 
     pub(crate) fn get_mut(&mut self, path: &str) -> Option<&mut Node> {
+        self.at_mut(self.find_place(path)?)
+    }
+
+    /// Returns the place of a node, in which it stays.
+    pub(crate) fn find_place(&self, path: &str) -> Option<u32> {
         let path = path.as_bytes();
         let hash = self.hash(path);
-        let slot = self.slots.find(spread(hash), |slot| is(&self.places, *slot, hash, path))?;
-        self.places.get_mut(slot.place).map(|(_, node)| node)
+        self.slots.find(spread(hash), |slot| is(&self.places, *slot, hash, path)).map(|slot| slot.place)
+    }
+
+    /// Returns the node in a place.
+    pub(crate) fn at_mut(&mut self, place: u32) -> Option<&mut Node> {
+        self.places.get_mut(place).map(|(_, node)| node)
     }
 
     /// Returns the node that a request writes, with the stored path, and remembers its place.
@@ -119,14 +128,12 @@ impl Nodes {
 
     /// Returns the node that a transaction writes, quickly if it was [looked at](Self::written) before.
     pub(crate) fn written_mut(&mut self, path: &str) -> Option<&mut Node> {
-        let place = self.find_written(path)?;
-        self.places.get_mut(place).map(|(_, node)| node)
+        self.at_mut(self.find_written(path)?)
     }
 
     /// Returns the parent of the node that a transaction writes, quickly if it was [looked at](Self::parent) before.
     pub(crate) fn parent_mut(&mut self, path: &str) -> Option<&mut Node> {
-        let place = self.find_parent(path)?;
-        self.places.get_mut(place).map(|(_, node)| node)
+        self.at_mut(self.find_parent(path)?)
     }
 
     #[inline]
@@ -134,8 +141,9 @@ impl Nodes {
         self.find(path, &self.latest, &self.latest_parent)
     }
 
+    /// Returns the place of the parent of the node that a request writes, and remembers it.
     #[inline]
-    fn find_parent(&self, path: &str) -> Option<u32> {
+    pub(crate) fn find_parent(&self, path: &str) -> Option<u32> {
         self.find(path, if path == ROOT { &self.root } else { &self.latest_parent }, &self.latest)
     }
 
@@ -150,9 +158,7 @@ impl Nodes {
     fn find_anew(&self, path: &str, first: &Remembered, second: &Remembered) -> Option<u32> {
         let mut place = second.get();
         if !self.is_at(path, place) {
-            let path = path.as_bytes();
-            let hash = self.hash(path);
-            place = self.slots.find(spread(hash), |slot| is(&self.places, *slot, hash, path))?.place;
+            place = self.find_place(path)?;
         }
         first.set(place);
         Some(place)
