@@ -56,11 +56,9 @@ pub(crate) struct ConnectionTask<S> {
     stream: S,
     session: Session<CallTask>,
     reply_queue: Arc<SharedReplyQueue>,
-    /// Batch that is being written, and the length of its written part.
+    /// Batch that is being written, and the length of the part that the transport has taken.
     writing: Vec<u8>,
     written: usize,
-    /// The transport may hold written bytes back, because it buffers.
-    is_dirty: bool,
     /// The transport has to be closed for writing.
     is_shutting_down: bool,
     /// Last reading of the clock, in the units of the runtime and of the session.
@@ -124,7 +122,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
             reply_queue,
             writing: Vec::new(),
             written: 0,
-            is_dirty: false,
             is_shutting_down: false,
             now,
             time,
@@ -292,7 +289,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
             let before = self.written;
             done |= self.write(cx) || self.written != before;
         }
-        self.flush_transport(cx);
         done |= self.end.is_some();
         done |= self.is_shutting_down && self.poll_shutdown(cx).is_ready();
         if done { Poll::Ready(()) } else { Poll::Pending }
@@ -328,7 +324,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                 break;
             }
         }
-        self.flush_transport(cx);
         if self.is_shutting_down {
             let _ = self.poll_shutdown(cx);
         }
@@ -341,19 +336,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         self.seat.idle_since(self.session.idle_since());
     }
 
-    /// Writes the rest of a batch. Returns false if the transport does not take all of it now.
+    /// Writes the rest of a batch. Returns false if the transport does not take, or does not send, all of it now.
     fn write(&mut self, cx: &mut Context<'_>) -> bool {
-        let before = self.written;
+        let reported = self.reported();
         while self.written < self.writing.len() {
             match Pin::new(&mut self.stream).poll_write(cx, &self.writing[self.written..]) {
                 Poll::Ready(Ok(0)) => {
                     self.lose(cx, &io::ErrorKind::WriteZero.into());
                     return false;
                 }
-                Poll::Ready(Ok(written)) => {
-                    self.written += written;
-                    self.is_dirty = true;
-                }
+                Poll::Ready(Ok(written)) => self.written += written,
                 Poll::Ready(Err(error)) => {
                     self.lose(cx, &error);
                     return false;
@@ -361,9 +353,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
                 Poll::Pending => break,
             }
         }
-        let wrote = self.written - before;
+        let is_done = match self.poll_sent(cx) {
+            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Err(error)) => {
+                self.lose(cx, &error);
+                return false;
+            }
+            Poll::Pending => false,
+        };
+        let wrote = if is_done { self.writing.len() } else { self.reported() } - reported;
         self.shared.session.metrics.sent.add(wrote as u64);
-        let is_done = self.written == self.writing.len();
         if is_done {
             spare::give_back(mem::take(&mut self.writing));
             self.written = 0;
@@ -374,17 +373,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
         is_done
     }
 
-    /// Sends the bytes that the transport buffers, once a whole batch is written. Costs nothing with TCP.
-    fn flush_transport(&mut self, cx: &mut Context<'_>) {
-        if self.is_dirty
-            && self.writing.is_empty()
-            && let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(cx)
-        {
-            self.is_dirty = false;
-            if let Err(error) = flushed {
-                self.lose(cx, &error);
-            }
+    /// Returns the number of bytes of a batch that the session takes for written before the batch is sent. The last one is not
+    /// among them: a transport that buffers, such as TLS, has taken what its client may never read.
+    fn reported(&self) -> usize {
+        self.written.min(self.writing.len().saturating_sub(1))
+    }
+
+    /// Completes when the transport has taken the whole batch and sent what it buffers. Costs nothing with TCP.
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.written < self.writing.len() {
+            return Poll::Pending;
         }
+        Pin::new(&mut self.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -398,7 +398,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> ConnectionTask<S> {
 
     /// Ends the session after a failure of the transport, or its end.
     fn lose(&mut self, cx: &mut Context<'_>, error: &io::Error) {
-        (self.writing, self.written, self.is_dirty) = (Vec::new(), 0, false);
+        (self.writing, self.written) = (Vec::new(), 0);
         self.handle(cx, Input::Closed);
         if self.end == Some(End::Lost) {
             quietly(|| tracing::debug!(peer = %self.peer, %error, "connection ended"));

@@ -6,8 +6,17 @@ use std::net::{IpAddr, Ipv4Addr};
 use common::TokioClock;
 use rpc_wire::{Budget, CallId, Format, Frame, Hello, Reply, Request, VERSION, split_frame};
 use tokio::io::{AsyncWriteExt, BufWriter, DuplexStream, ReadBuf, duplex};
+use tokio::task::JoinHandle;
 use tokio::task::coop::poll_proceed;
+#[cfg(feature = "tls")]
+use tokio::time::sleep;
 use tokio::time::timeout;
+#[cfg(feature = "tls")]
+use tokio_rustls::rustls::pki_types::PrivatePkcs8KeyDer;
+#[cfg(feature = "tls")]
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+#[cfg(feature = "tls")]
+use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
 use super::*;
 use crate::context::Context as CallContext;
@@ -54,6 +63,63 @@ async fn a_client_that_sends_without_a_pause_does_not_hold_up_a_deadline() {
     let request = hello_and_request("stuck", Some(Duration::from_millis(20)), b"null");
     let mut task = connection(&peers, Flood { first: request, is_answered: false });
     assert_eq!(timeout(Duration::from_secs(30), task.run()).await, Ok(End::Lost));
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test(start_paused = true)]
+async fn a_drain_waits_for_what_tls_has_taken_and_not_sent() {
+    let (mut client, transport) = tls_pair().await;
+    let peers = Arc::new(Peers::new(&Limits::default(), 1_024));
+    let task = serve(&peers, transport);
+    let text = format!("{:?}", "x".repeat(3_000)).into_bytes();
+    client.write_all(&hello_and_request("echo", None, &text)).await.unwrap();
+    client.flush().await.unwrap();
+    // In simulated time a sleep ends when nobody else can go on.
+    sleep(Duration::from_millis(1)).await;
+    peers.drain();
+    sleep(2 * Limits::default().linger).await;
+
+    let mut input = Vec::new();
+    client.read_to_end(&mut input).await.unwrap();
+    let (_hello, rest) = split_frame(&input, MAX).unwrap().unwrap();
+    let (reply, rest) = split_frame(rest, MAX).unwrap().unwrap();
+    assert_eq!(Frame::decode(reply), Ok(Frame::Reply(Reply::ok(CallId(1), &text))));
+    let (goodbye, rest) = split_frame(rest, MAX).unwrap().unwrap();
+    assert!(matches!(Frame::decode(goodbye), Ok(Frame::GoAway(_))) && rest.is_empty());
+    drop(client);
+    assert_eq!(task.await.unwrap(), End::Drained);
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test(start_paused = true)]
+async fn a_client_that_does_not_read_a_reply_over_tls_is_disconnected() {
+    let (mut client, transport) = tls_pair().await;
+    let peers = Arc::new(Peers::new(&Limits::default(), 1_024));
+    let task = serve(&peers, transport);
+    let text = format!("{:?}", "x".repeat(3_000)).into_bytes();
+    client.write_all(&hello_and_request("echo", None, &text)).await.unwrap();
+    client.flush().await.unwrap();
+    let ended = timeout(2 * Limits::default().write_timeout, task).await;
+    assert_eq!(ended.map(Result::unwrap), Ok(End::Unread));
+}
+
+/// Returns both ends of a TLS connection through a pipe that holds a part of a reply.
+#[cfg(feature = "tls")]
+async fn tls_pair() -> (client::TlsStream<DuplexStream>, server::TlsStream<DuplexStream>) {
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = issued.cert.der().clone();
+    let key = PrivatePkcs8KeyDer::from(issued.signing_key.serialize_der()).into();
+    let mut roots = RootCertStore::empty();
+    roots.add(certificate.clone()).unwrap();
+    let trusting = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+    let serving = ServerConfig::builder().with_no_client_auth();
+    let mut serving = serving.with_single_cert(vec![certificate], key).unwrap();
+    // They follow the handshake, and the pipe has no room for them.
+    serving.send_tls13_tickets = 0;
+    let (near, far) = duplex(100);
+    let name = "localhost".try_into().unwrap();
+    let connect = TlsConnector::from(Arc::new(trusting)).connect(name, near);
+    tokio::try_join!(connect, TlsAcceptor::from(Arc::new(serving)).accept(far)).unwrap()
 }
 
 /// Client that sends pings until its call is answered with a failure, and then closes.
@@ -108,6 +174,14 @@ fn connection<S: AsyncRead + AsyncWrite + Unpin>(peers: &Arc<Peers>, stream: S) 
     ConnectionTask::new(shared(), seat, stream, Accepted { peer, identity: None, at: clock::now() })
 }
 
+fn serve<S>(peers: &Arc<Peers>, stream: S) -> JoinHandle<End>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut task = connection(peers, stream);
+    tokio::spawn(async move { task.run().await })
+}
+
 fn hello_and_request(method: &str, time_left: Option<Duration>, payload: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let hello = Hello {
@@ -129,8 +203,7 @@ async fn call_and_drain(
     transport: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) {
     let peers = Arc::new(Peers::new(&Limits::default(), 1_024));
-    let mut task = connection(&peers, transport);
-    let task = tokio::spawn(async move { task.run().await });
+    let task = serve(&peers, transport);
     client.write_all(&hello_and_request("echo", None, b"\"hi\"")).await.unwrap();
 
     let mut input = Vec::new();

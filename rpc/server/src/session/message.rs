@@ -29,7 +29,8 @@ pub enum Input<T> {
     },
     /// Calls that continued elsewhere have produced frames, or taken messages.
     Replies(Replies),
-    /// The transport has taken this many bytes of the last batch; if that is not all, it takes no more now.
+    /// The transport has taken this many bytes of the last batch; if that is not all, it takes no more now. The last byte of a batch
+    /// counts when a transport that buffers has sent all of it: what is held back may never arrive.
     Wrote(usize),
     /// New calls are refused; the session ends after the last reply.
     Drain,
