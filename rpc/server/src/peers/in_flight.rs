@@ -68,7 +68,7 @@ impl Waiting {
     pub(crate) fn new(seat: &Arc<Seat>, kind: MethodKind) -> Option<Self> {
         let (sender, place) = oneshot::channel();
         let waiter = Waiter { seat: Arc::clone(seat), kind, place: sender };
-        let number = seat.peers.queue()?.push(seat.share.key, waiter)?;
+        let number = seat.peers.queue()?.push(seat.share.key, kind, waiter)?;
         // A place may have become free in between.
         seat.peers.hand_over();
         Some(Self { seat: Arc::clone(seat), number, place })
