@@ -134,7 +134,7 @@ impl<'a> Attempts<'a> {
     /// Sends the call on the best link that has room. Returns `None` if that link has just gone.
     async fn start(&mut self, avoid: Option<LinkId>) -> Result<Option<Running<'a>>, Error> {
         let new = self.new_call();
-        let placed = self.placement.start(avoid, |link, now| link.session.start(now, new)).await;
+        let placed = self.placement.start(avoid, |link, now, room| link.session.start(now, new, room)).await;
         let Placed { picked, link, started } = match placed {
             Ok(Some(placed)) => placed,
             Ok(None) => return Ok(None),
@@ -214,7 +214,7 @@ impl<'a> Attempts<'a> {
         let demand = Demand { now, avoid: &avoid, key: None, purpose: Purpose::Hedge };
         let (picked, link) = shared.pool().pick(&demand)?;
         let may = picked.id != first.picked.id && shared.budget.take_retry();
-        let started = may.then(|| link.session.start(now, self.new_call()));
+        let started = may.then(|| link.session.start(now, self.new_call(), None));
         let Some(Started::Sent(started)) = started else {
             shared.give_back(now, picked);
             if may {

@@ -145,6 +145,7 @@ mod placement;
 mod pool;
 mod pool_task;
 mod retry;
+mod room_queue;
 mod running;
 #[doc(hidden)]
 pub mod session;

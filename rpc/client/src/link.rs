@@ -1,15 +1,16 @@
 //! A link as its callers see it: a session under a lock, which they share with the link's task.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use common::Millis;
 use rpc_metrics::CallSeries;
 use rpc_wire::{CallId, EncodeError};
-use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, oneshot};
 
+use crate::room_queue::RoomQueue;
 use crate::session::{Attempt, Batch, Input, NewCall, NewStream, Output, Received, Refused, Session, Unsent};
 use crate::stats::InstanceCounters;
 
@@ -34,8 +35,8 @@ pub(crate) struct SharedSession {
     is_woken: AtomicBool,
     /// Wakes the task: the session has something for it.
     wake: Notify,
-    /// Wakes the callers that were refused because too many bytes wait.
-    room: Arc<Notify>,
+    /// Callers that were refused because too many bytes wait. Locked after the session, where both are.
+    callers: Mutex<RoomQueue>,
 }
 
 pub(crate) type ClientSession = Session<oneshot::Sender<Attempt>, Arc<StreamWakers>>;
@@ -90,8 +91,8 @@ impl StreamWaker {
 pub(crate) enum Started<T> {
     /// The call is on its way.
     Sent(T),
-    /// Too many bytes wait for the server; this completes when there may be room, or the session has ended.
-    Full(OwnedNotified),
+    /// Too many bytes wait for the server; this completes when the caller should try again.
+    Full(Room),
     /// The session takes no more calls.
     Closed,
     /// The call does not fit a limit of the protocol or of the server.
@@ -100,43 +101,118 @@ pub(crate) enum Started<T> {
     NoStreams,
 }
 
+/// Wait for room on a link, or for the end of its session. Room is kept for one that is over until the caller tries again with it,
+/// or drops it: then the next ones may go on.
+#[derive(Debug)]
+pub(crate) struct Room {
+    session: Arc<SharedSession>,
+    number: u64,
+    /// Length of the argument.
+    len: usize,
+}
+
+impl Future for Room {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.session.callers().is_over(self.number, cx) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let mut session = self.session.lock();
+        let mut callers = self.session.callers();
+        let task = callers.remove(self.number, self.len);
+        if callers.answer(self.number) {
+            session.release_promise(self.len);
+        }
+        drop((callers, session));
+        // Here, because the last waker may free the task, which may have more of these.
+        if task.is_none() {
+            self.session.give_room();
+        }
+    }
+}
+
 impl SharedSession {
     pub(crate) fn new(session: ClientSession) -> Self {
         Self {
             session: Mutex::new(session),
             is_woken: AtomicBool::new(false),
             wake: Notify::new(),
-            room: Arc::default(),
+            callers: Mutex::default(),
         }
     }
 
-    /// Sends a call, if there is room for it. Its end comes through the receiver, by the deadline.
+    /// Sends a call, if there is room for it: `room` is the wait of a caller that has found none before. Its end comes through the
+    /// receiver, by the deadline.
     pub(crate) fn start(
-        &self,
+        self: &Arc<Self>,
         now: Millis,
         call: NewCall<'_>,
+        room: Option<Room>,
     ) -> Started<(CallId, oneshot::Receiver<Attempt>)> {
         let (complete, attempt) = oneshot::channel();
-        self.begin(|session| Ok((session.start(now, call, complete)?, attempt)))
+        let len = call.payload.len() + call.metadata.len();
+        self.begin(len, room, |session| Ok((session.start(now, call, complete)?, attempt)))
     }
 
-    /// Opens a stream, if there is room for it.
-    pub(crate) fn open(&self, now: Millis, new: NewStream<'_>, wakers: Arc<StreamWakers>) -> Started<CallId> {
-        self.begin(|session| session.open(now, new, wakers))
+    /// Opens a stream, if there is room for it, as [`start`](Self::start) sends a call.
+    pub(crate) fn open(
+        self: &Arc<Self>,
+        now: Millis,
+        new: NewStream<'_>,
+        wakers: Arc<StreamWakers>,
+        room: Option<Room>,
+    ) -> Started<CallId> {
+        let len = new.payload.len() + new.metadata.len();
+        self.begin(len, room, |session| session.open(now, new, wakers))
     }
 
-    fn begin<T>(&self, begin: impl FnOnce(&mut ClientSession) -> Result<T, Refused>) -> Started<T> {
+    fn begin<T>(
+        self: &Arc<Self>,
+        len: usize,
+        room: Option<Room>,
+        begin: impl FnOnce(&mut ClientSession) -> Result<T, Refused>,
+    ) -> Started<T> {
+        // The link may have been made anew. A room is dropped without the lock.
+        let room = room.filter(|room| Arc::ptr_eq(&room.session, self));
         let mut session = self.lock();
+        let was_called = room.as_ref().is_some_and(|room| self.callers().answer(room.number));
+        if was_called {
+            session.release_promise(len);
+        }
         let begun = match begin(&mut session) {
             Ok(begun) => begun,
-            // Under the lock, so that no room is missed.
-            Err(Refused::Full) => return Started::Full(Arc::clone(&self.room).notified_owned()),
+            Err(Refused::Full) => {
+                // Under the lock, so that no room is missed.
+                let room = self.wait(len, room);
+                drop(session);
+                if was_called {
+                    // What is too little for this one may be enough for another.
+                    self.give_room();
+                }
+                return Started::Full(room);
+            }
             Err(Refused::Closed) => return Started::Closed,
             Err(Refused::Argument(error)) => return Started::Refused(error),
             Err(Refused::NoStreams) => return Started::NoStreams,
         };
         self.wake_once(session);
         Started::Sent(begun)
+    }
+
+    /// Returns the wait of a caller: in its old place, if it has waited before.
+    fn wait(self: &Arc<Self>, len: usize, room: Option<Room>) -> Room {
+        let mut callers = self.callers();
+        match room {
+            Some(room) => {
+                callers.put_back(room.number, len);
+                room
+            }
+            None => Room { session: Arc::clone(self), number: callers.push(len), len },
+        }
     }
 
     /// Sends a message of a stream.
@@ -192,9 +268,17 @@ impl SharedSession {
         self.wake.notified().await;
     }
 
-    /// Wakes the callers that were refused because too many bytes wait.
+    /// Wakes the callers that were refused because too many bytes wait: as many as there is room for, the first ones first.
     pub(crate) fn give_room(&self) {
-        self.room.notify_waiters();
+        let mut tasks = Vec::new();
+        let mut session = self.lock();
+        let mut callers = self.callers();
+        while let Some((len, task)) = callers.call(|len| session.has_room(len)) {
+            session.promise(len);
+            tasks.push(task);
+        }
+        drop((callers, session));
+        tasks.into_iter().for_each(Waker::wake);
     }
 
     /// Locks the session for a look of the task at all that there is to do.
@@ -207,5 +291,179 @@ impl SharedSession {
     pub(crate) fn lock(&self) -> MutexGuard<'_, ClientSession> {
         // A session does not panic.
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn callers(&self) -> MutexGuard<'_, RoomQueue> {
+        // Nothing that can panic runs under the lock.
+        self.callers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use bytes::BytesMut;
+    use rpc_wire::{Budget, Format, Frame, Hello, MetadataRef, Reply, VERSION};
+
+    use super::*;
+    use crate::session::{Config, next_input};
+
+    const MAX_FRAME: usize = 1 << 20;
+
+    /// Number of times that a task was woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Caller that waits.
+    struct Caller {
+        room: Room,
+        woken: Arc<Woken>,
+    }
+
+    /// Returns the session with a server that takes 100 bytes of arguments.
+    fn greeted() -> Arc<SharedSession> {
+        let config = Config {
+            service: "test".into(),
+            format: Format::JSON,
+            max_frame: MAX_FRAME,
+            keepalive: Millis(3_000),
+            max_queued: MAX_FRAME,
+            budget: Budget::default(),
+        };
+        let session = Arc::new(SharedSession::new(Session::new(Arc::new(config), Millis(1_000))));
+        let hello = Hello {
+            version: VERSION,
+            format: Format::JSON,
+            max_frame: MAX_FRAME as u32,
+            service: "test",
+            instance: "a",
+            budget: Some(Budget { calls: 100, ..Budget::default() }),
+        };
+        arrive(&session, &Frame::Hello(hello));
+        session
+    }
+
+    /// Handles a frame of the server as the task of the link does.
+    fn arrive(session: &SharedSession, frame: &Frame<'_>) {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes, MAX_FRAME).unwrap();
+        let input = next_input(&mut BytesMut::from(&*bytes), MAX_FRAME).unwrap().unwrap();
+        session.handle(Millis(0), input);
+        loop {
+            let output = session.lock().poll_output();
+            match output {
+                Some(Output::Room) => session.give_room(),
+                Some(_) => {}
+                None => return,
+            }
+        }
+    }
+
+    fn end(session: &SharedSession, call: CallId) {
+        arrive(session, &Frame::Reply(Reply::ok(call, b"0")));
+    }
+
+    fn start(session: &Arc<SharedSession>, len: usize, room: Option<Room>) -> Result<CallId, Caller> {
+        let (metadata, payload) = (MetadataRef::default(), &*vec![b'0'; len]);
+        let call = NewCall { method: "m", metadata, payload, deadline: Millis(60_000) };
+        match session.start(Millis(0), call, room) {
+            Started::Sent((id, _)) => Ok(id),
+            Started::Full(room) => Err(Caller::new(room)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Returns callers that wait, as many as there are lengths.
+    fn wait<const N: usize>(session: &Arc<SharedSession>, lens: [usize; N]) -> [Caller; N] {
+        lens.map(|len| start(session, len, None).err().unwrap())
+    }
+
+    fn woken(callers: &[Caller]) -> Vec<usize> {
+        callers.iter().map(|caller| caller.woken.0.load(Ordering::Relaxed)).collect()
+    }
+
+    impl Caller {
+        fn new(room: Room) -> Self {
+            let mut caller = Self { room, woken: Arc::default() };
+            assert!(!caller.is_called());
+            caller
+        }
+
+        fn is_called(&mut self) -> bool {
+            let waker = Waker::from(Arc::clone(&self.woken));
+            Pin::new(&mut self.room).poll(&mut Context::from_waker(&waker)).is_ready()
+        }
+    }
+
+    #[test]
+    fn as_many_callers_are_woken_as_there_is_room_for_in_their_order() {
+        let session = greeted();
+        let [first, second, ..] = [25; 4].map(|len| start(&session, len, None).ok().unwrap());
+        let callers = wait(&session, [25; 5]);
+        end(&session, first);
+        assert_eq!(woken(&callers), [1, 0, 0, 0, 0]);
+        assert!(start(&session, 25, None).is_err(), "a newcomer does not overtake");
+        end(&session, second);
+        assert_eq!(woken(&callers), [1, 1, 0, 0, 0]);
+        let [one, two, mut three, ..] = callers;
+        let one = start(&session, 25, Some(one.room)).ok().unwrap();
+        assert!(start(&session, 25, Some(two.room)).is_ok() && !three.is_called());
+        end(&session, one);
+        assert!(three.is_called());
+    }
+
+    #[test]
+    fn a_caller_that_is_dropped_lets_the_next_one_go_on() {
+        let session = greeted();
+        let call = start(&session, 100, None).ok().unwrap();
+        let [one, two, mut three, mut four] = wait(&session, [100; 4]);
+        drop(two);
+        end(&session, call);
+        assert!(!three.is_called());
+        drop(one);
+        assert_eq!((three.woken.0.load(Ordering::Relaxed), three.is_called()), (1, true));
+        assert!(!four.is_called());
+        // It has tried again, and was cancelled after that.
+        let call = start(&session, 100, Some(three.room)).ok().unwrap();
+        session.handle(Millis(0), Input::Cancel(call));
+        assert!(matches!(session.lock().poll_output(), Some(Output::Room)));
+        session.give_room();
+        assert!(four.is_called());
+    }
+
+    #[test]
+    fn a_caller_that_tries_again_in_vain_keeps_its_place() {
+        let session = greeted();
+        let call = start(&session, 100, None).ok().unwrap();
+        let [one, mut two] = wait(&session, [100; 2]);
+        let mut one = start(&session, 100, Some(one.room)).err().unwrap();
+        end(&session, call);
+        assert!(one.is_called() && !two.is_called());
+    }
+
+    #[test]
+    fn a_caller_for_whom_there_is_no_room_holds_up_no_smaller_one() {
+        let session = greeted();
+        let [call, _] = [30, 70].map(|len| start(&session, len, None).ok().unwrap());
+        let mut callers = wait(&session, [90, 20, 30, 10]);
+        end(&session, call);
+        assert_eq!(callers.each_mut().map(Caller::is_called), [false, true, false, true]);
+    }
+
+    #[test]
+    fn the_end_of_a_session_wakes_all_callers() {
+        let session = greeted();
+        start(&session, 100, None).ok().unwrap();
+        let mut callers = wait(&session, [100, 1, 50]);
+        session.handle(Millis(0), Input::Eof);
+        session.give_room();
+        assert_eq!(callers.each_mut().map(Caller::is_called), [true; 3]);
     }
 }

@@ -360,9 +360,9 @@ mod tests {
     }
 
     /// Sends a call.
-    fn call(session: &SharedSession, clock: TokioClock, payload: &[u8]) -> oneshot::Receiver<Attempt> {
+    fn call(session: &Arc<SharedSession>, clock: TokioClock, payload: &[u8]) -> oneshot::Receiver<Attempt> {
         let new = NewCall { method: "echo", metadata: MetadataRef::default(), payload, deadline: DEADLINE };
-        match session.start(clock.now(), new) {
+        match session.start(clock.now(), new, None) {
             Started::Sent((_, attempt)) => attempt,
             refused => panic!("{refused:?}"),
         }

@@ -9,7 +9,7 @@ use common::Millis;
 use rpc_wire::EncodeError;
 
 use crate::error::Error;
-use crate::link::{Link, Started};
+use crate::link::{Link, Room, Started};
 use crate::pool::{Demand, LinkId, Picked, Purpose};
 use crate::shared::Shared;
 
@@ -57,10 +57,10 @@ impl<'a> Placement<'a> {
     pub(crate) async fn start<T>(
         &mut self,
         avoid: Option<LinkId>,
-        start: impl Fn(&Link, Millis) -> Started<T>,
+        start: impl Fn(&Link, Millis, Option<Room>) -> Started<T>,
     ) -> Result<Option<Placed<T>>, Unplaced> {
         if let Some((picked, link)) = self.pick(avoid.as_slice()) {
-            if let Started::Sent(started) = start(&link, self.now) {
+            if let Started::Sent(started) = start(&link, self.now, None) {
                 return Ok(Some(Placed { picked, link, started }));
             }
             self.shared.give_back(self.now, picked);
@@ -73,13 +73,17 @@ impl<'a> Placement<'a> {
     async fn search<T>(
         &mut self,
         avoid: Option<LinkId>,
-        start: impl Fn(&Link, Millis) -> Started<T>,
+        start: impl Fn(&Link, Millis, Option<Room>) -> Started<T>,
     ) -> Result<Option<Placed<T>>, Unplaced> {
         let shared = self.shared;
-        let (mut full, mut rooms) = (Vec::new(), Vec::<Wait<'_>>::new());
+        // Links that have been tried since the last wait, and the waits for room on them and on those before.
+        let (mut full, mut rooms) = (Vec::new(), Vec::<(LinkId, Room)>::new());
+        let mut changed = None;
         loop {
             let (picked, link) = self.link(if full.is_empty() { avoid.as_slice() } else { &full }).await?;
-            let started = start(&link, self.now);
+            // With its place among those who wait there, if it has one.
+            let at = rooms.iter().position(|(id, _)| *id == picked.id);
+            let started = start(&link, self.now, at.map(|at| rooms.swap_remove(at).1));
             if let Started::Sent(started) = started {
                 return Ok(Some(Placed { picked, link, started }));
             }
@@ -90,10 +94,8 @@ impl<'a> Placement<'a> {
                 Started::NoStreams => return Err(Unplaced::NoStreams),
                 Started::Sent(_) | Started::Closed => return Ok(None),
             };
-            if rooms.is_empty() {
-                rooms.push(Box::pin(shared.changed()));
-            }
-            rooms.push(Box::pin(room));
+            let changed_since = changed.get_or_insert_with(|| Box::pin(shared.changed()));
+            rooms.push((picked.id, room));
             if !full.contains(&picked.id) {
                 // Another link may have room.
                 full.push(picked.id);
@@ -102,14 +104,17 @@ impl<'a> Placement<'a> {
             if self.patience == Millis(0) {
                 return Err(Unplaced::NoLink);
             }
+            // What there is for this call on a link that it does not try is for others.
+            rooms.retain(|(id, _)| full.contains(id));
             tokio::select! {
                 biased;
+                () = changed_since => {}
                 () = any(&mut rooms) => {}
                 () = shared.clock.sleep_until(Some(self.deadline)) => return Err(Unplaced::Late),
             }
             self.now = shared.clock.now();
             full.clear();
-            rooms.clear();
+            changed = None;
         }
     }
 
@@ -158,13 +163,10 @@ pub(crate) fn no_link(shared: &Shared) -> Error {
     Error::Unreachable { service, reason }
 }
 
-/// A wait for a change that may let the call go on.
-type Wait<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
-
-/// Waits until one of them is over.
-async fn any(waits: &mut [Wait<'_>]) {
+/// Waits until there is room on one of the links.
+async fn any(rooms: &mut [(LinkId, Room)]) {
     poll_fn(|cx| {
-        let is_over = waits.iter_mut().any(|wait| wait.as_mut().poll(cx).is_ready());
+        let is_over = rooms.iter_mut().any(|(_, room)| Pin::new(room).poll(cx).is_ready());
         if is_over { Poll::Ready(()) } else { Poll::Pending }
     })
     .await;
@@ -182,7 +184,7 @@ mod tests {
         let shared = shared_with_links(1);
         let mut placement = Placement::new(&shared, Purpose::Call, Millis(0), Millis(60_000));
         let (picked, _) = placement.pick(&[]).unwrap();
-        let start = |_: &Link, _| Started::Sent(());
+        let start = |_: &Link, _, _| Started::Sent(());
         let mut waiting = pin!(placement.start(None, start));
         assert!(waiting.as_mut().now_or_never().is_none(), "the only place is taken");
         shared.give_back(Millis(0), picked);

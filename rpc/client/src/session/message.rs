@@ -52,7 +52,7 @@ pub enum Output<C, S> {
     GoingAway(Code),
     /// The server has answered a ping.
     Alive,
-    /// Callers that got [`Refused::Full`] should try again.
+    /// Callers that got [`Refused::Full`] should try again, as many as [`Session::has_room`](super::Session::has_room) for.
     Room,
     /// A call has ended.
     Complete {

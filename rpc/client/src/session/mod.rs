@@ -77,6 +77,8 @@ pub struct Session<C, S> {
     max_arguments: usize,
     /// Sum of the lengths of the arguments of streams.
     stream_arguments: usize,
+    /// Bytes of arguments for which room is kept, see [`Session::promise`].
+    promised: usize,
     /// The server speaks a version that has streams and metadata.
     has_streams: bool,
     last: CallId,
@@ -116,6 +118,7 @@ impl<C, S: Clone> Session<C, S> {
             outbox: Outbox::default(),
             max_arguments: usize::MAX,
             stream_arguments: 0,
+            promised: 0,
             has_streams: false,
             last: CallId(0),
             transmitted: CallId(0),
@@ -344,17 +347,40 @@ impl<C, S: Clone> Session<C, S> {
         if !matches!(self.phase, Phase::Open(_)) {
             return Err(Refused::Closed);
         }
-        if !self.outbox.is_empty() && self.outbox.len().saturating_add(len) > self.config.max_queued {
-            self.crowded = true;
-            return Err(Refused::Full);
-        }
-        // One alone is the server's to judge.
-        let arguments = self.calls.arguments() + self.stream_arguments;
-        if arguments > 0 && arguments.saturating_add(len) > self.max_arguments {
-            self.burdened = true;
+        if !self.has_room(len) {
             return Err(Refused::Full);
         }
         Ok(CallId(self.last.0 + 1))
+    }
+
+    /// Returns true if a caller need not wait: there is room for so many bytes of arguments, or no call can start any more. An
+    /// [`Output::Room`] follows otherwise.
+    pub fn has_room(&mut self, len: usize) -> bool {
+        if !matches!(self.phase, Phase::Open(_)) {
+            return true;
+        }
+        let queued = self.outbox.len().saturating_add(self.promised);
+        if queued > 0 && queued.saturating_add(len) > self.config.max_queued {
+            self.crowded = true;
+            return false;
+        }
+        // One alone is the server's to judge.
+        let arguments = (self.calls.arguments() + self.stream_arguments).saturating_add(self.promised);
+        if arguments > 0 && arguments.saturating_add(len) > self.max_arguments {
+            self.burdened = true;
+            return false;
+        }
+        true
+    }
+
+    /// Keeps room for a caller that was refused and is told to try again, so that others do not take it meanwhile.
+    pub fn promise(&mut self, len: usize) {
+        self.promised = self.promised.saturating_add(len);
+    }
+
+    /// Gives up the room that was kept for a caller, which tries again now, or never.
+    pub fn release_promise(&mut self, len: usize) {
+        self.promised = self.promised.saturating_sub(len);
     }
 
     fn handle_hello(&mut self, now: Millis, body: &[u8]) {

@@ -112,7 +112,7 @@ impl Opening {
             sends: self.kind.client_streams(),
             receives: self.kind.server_streams(),
         };
-        let open = |link: &Link, now| link.session.open(now, new, Arc::clone(&wakers));
+        let open = |link: &Link, now, room| link.session.open(now, new, Arc::clone(&wakers), room);
         let placed = match placement.start(self.avoid, open).await {
             Ok(Some(placed)) => placed,
             Ok(None) => return Ok(None),

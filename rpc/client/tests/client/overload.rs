@@ -1,11 +1,14 @@
 //! Overload of a server whose limit on calls in flight follows its capacity, in simulated time.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rpc_client::{Client, connect_fn};
 use rpc_server::{Context, Limits, Server, Service, Status, in_memory};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep};
 
@@ -78,4 +81,51 @@ async fn a_queue_carries_a_server_over_a_burst_that_it_would_refuse() {
         let done = calls.join_all().await.into_iter().filter(|done| *done).count();
         assert_eq!(done, expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_wait_for_room_for_their_arguments_are_woken_when_it_is_their_turn() {
+    const CALLS: usize = 200;
+    let (tell, mut started) = mpsc::unbounded_channel();
+    let work = move |(number, _): (usize, String), _: Context| {
+        let _ = tell.send(number);
+        async {
+            sleep(Duration::from_millis(8)).await;
+            Ok::<_, Status>(())
+        }
+    };
+    let mut limits = Limits::default();
+    limits.argument_bytes = 1_000;
+    let server =
+        Server::new(Service::builder("test").method("work", work).build()).limits(limits).in_memory();
+    let client = Client::in_memory("test", move || server.connect()).connect().await.unwrap();
+    let polls = Arc::new(AtomicUsize::new(0));
+    let calls: Vec<_> = (0..CALLS)
+        .map(|number| {
+            let (client, polls) = (client.clone(), Arc::clone(&polls));
+            tokio::spawn(async move {
+                let argument = (number, "x".repeat(300));
+                let mut call = pin!(client.call::<_, ()>("work", &argument).into_future());
+                poll_fn(|cx| {
+                    polls.fetch_add(1, Ordering::Relaxed);
+                    call.as_mut().poll(cx)
+                })
+                .await
+            })
+        })
+        .collect();
+    sleep(Duration::from_millis(20)).await;
+    // They wait, behind 50 others and between more of them.
+    let is_cancelled = |number: usize| number >= 50 && number.is_multiple_of(3);
+    let mut others = Vec::new();
+    for (number, call) in calls.into_iter().enumerate() {
+        if is_cancelled(number) { call.abort() } else { others.push(call) }
+    }
+    for call in others {
+        assert!(call.await.is_ok_and(|answer| answer.is_ok()));
+    }
+    let order: Vec<_> = std::iter::from_fn(|| started.try_recv().ok()).collect();
+    assert!(order.iter().copied().eq((0..CALLS).filter(|number| !is_cancelled(*number))));
+    let polls = polls.load(Ordering::Relaxed);
+    assert!(polls < 10 * CALLS, "{polls} polls");
 }
