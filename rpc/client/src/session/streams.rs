@@ -1,6 +1,6 @@
 //! Streams: calls with messages, their windows, and the messages that their readers have not taken.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::hash::BuildHasherDefault;
 use std::mem;
 
@@ -21,6 +21,8 @@ pub(super) struct Streams<S> {
     earliest: Option<Millis>,
     /// Window of all messages to the server.
     sending: SendWindow,
+    /// Streams whose senders wait for something else than credit of their own.
+    held_up: BTreeSet<CallId>,
     /// Window of all messages from the server.
     receiving: ReceiveWindow,
     /// Window of one stream to the server.
@@ -80,6 +82,7 @@ impl<S: Clone> Streams<S> {
             open: 0,
             earliest: None,
             sending: SendWindow::new(0),
+            held_up: BTreeSet::new(),
             receiving: ReceiveWindow::new(budget.connection),
             server_budget: 0,
             budget: budget.stream,
@@ -124,9 +127,13 @@ impl<S: Clone> Streams<S> {
     /// Returns true if a stream may send a message. Otherwise its sender waits; `None` if it can send no more.
     pub(super) fn may_send(&mut self, id: CallId, has_room: bool) -> Option<bool> {
         let stream = self.by_id.get_mut(&id)?;
-        let is_open = stream.sending?.is_open() && self.sending.is_open() && has_room;
-        stream.sender_waits = !is_open;
-        Some(is_open)
+        let has_credit = stream.sending?.is_open();
+        let others_allow = self.sending.is_open() && has_room;
+        stream.sender_waits = !(has_credit && others_allow);
+        if !others_allow {
+            self.held_up.insert(id);
+        }
+        Some(!stream.sender_waits)
     }
 
     /// Records a message that is sent.
@@ -160,6 +167,8 @@ impl<S: Clone> Streams<S> {
             let is_allowed = stream.sending.as_mut().is_none_or(|window| window.grant(bytes));
             if self.sending.is_open() {
                 stream.wake_sender(&mut self.signals);
+            } else if stream.sender_waits {
+                self.held_up.insert(id);
             }
             is_allowed
         };
@@ -168,8 +177,12 @@ impl<S: Clone> Streams<S> {
 
     /// Wakes the senders that wait for something else than credit of their own.
     pub(super) fn wake_senders(&mut self) {
-        if self.sending.is_open() {
-            for stream in self.by_id.values_mut() {
+        if !self.sending.is_open() {
+            return;
+        }
+        for id in mem::take(&mut self.held_up) {
+            if let Some(stream) = self.by_id.get_mut(&id) {
+                // One that lacks credit of its own is woken by that.
                 stream.wake_sender(&mut self.signals);
             }
         }
@@ -222,6 +235,7 @@ impl<S: Clone> Streams<S> {
         self.open -= 1;
         stream.end = Some(end);
         stream.sending = None;
+        self.held_up.remove(&id);
         stream.wake_reader(&mut self.signals);
         stream.wake_sender_of_ended(&mut self.signals);
         Some(Closed { argument: mem::take(&mut stream.argument), has_sent: stream.has_sent })
@@ -278,6 +292,12 @@ impl<S: Clone> Streams<S> {
     /// Takes the owners to wake.
     pub(super) fn signals(&mut self) -> impl Iterator<Item = Signal<S>> {
         self.signals.drain(..)
+    }
+
+    /// Returns the streams whose senders wait for something else than credit of their own.
+    #[cfg(test)]
+    pub(super) fn held_up(&self) -> Vec<CallId> {
+        self.held_up.iter().copied().collect()
     }
 
     fn ids(&self, is_wanted: impl Fn(CallId, &Stream<S>) -> bool) -> Vec<CallId> {

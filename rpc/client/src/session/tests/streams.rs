@@ -67,6 +67,47 @@ fn a_sender_waits_for_credit_and_exceeds_it_by_one_message_at_most() {
 }
 
 #[test]
+fn credit_for_the_connection_looks_only_at_senders_that_wait_for_it() {
+    let mut t = small();
+    let ids: Vec<_> = (0..20).map(|owner| t.open(owner)).collect();
+    t.send(ids[0], 10_000).unwrap();
+    assert_eq!(t.send(ids[7], 0), Err(Unsent::Full));
+    assert_eq!(t.send(ids[7], 0), Err(Unsent::Full));
+    assert_eq!(t.session.streams.held_up(), [ids[7]]);
+    t.credit(CallId(0), 1);
+    assert_eq!(t.session.streams.held_up(), [ids[7]], "the window is still closed");
+    t.credit(CallId(0), 100_000);
+    assert_eq!(signals(&mut t), [Signal::Writable(7)]);
+    assert!(t.session.streams.held_up().is_empty());
+    t.credit(CallId(0), 0);
+    assert!(signals(&mut t).is_empty());
+}
+
+#[test]
+fn a_sender_that_lacks_both_kinds_of_credit_is_woken_in_whichever_order_they_come() {
+    let mut t = small();
+    let (id, other) = (t.open(7), t.open(8));
+    t.send(id, 10_000).unwrap();
+    assert_eq!(t.send(id, 0), Err(Unsent::Full));
+    t.credit(CallId(0), 10_000);
+    t.send(other, 10_000).unwrap();
+    t.credit(id, 10_000);
+    t.credit(id, 1);
+    assert!(signals(&mut t).is_empty(), "the window of the connection is closed once more");
+    assert_eq!(t.session.streams.held_up(), [id]);
+    t.credit(CallId(0), 100_000);
+    assert_eq!(signals(&mut t), [Signal::Writable(7)]);
+
+    let ended = t.open(9);
+    t.send(other, 0).unwrap_err();
+    t.credit(other, 100_000);
+    t.send(other, 200_000).unwrap();
+    assert_eq!(t.send(ended, 0), Err(Unsent::Full));
+    t.session.release(ended);
+    assert!(t.session.streams.held_up().is_empty(), "one that has ended does not wait");
+}
+
+#[test]
 fn credit_is_given_as_messages_are_taken_at_least_half_of_the_window_at_a_time() {
     let mut t = small();
     let id = t.open(7);
