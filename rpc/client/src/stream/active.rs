@@ -192,7 +192,7 @@ impl ActiveStream {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Notes the end of the stream.
+    /// Notes the end of the stream, and gives its place on the link back: its halves may stay for long.
     fn note_end(&self, end: &Attempt) {
         let code = end.as_ref().map_or_else(Ended::code, |_| Code::OK);
         let outcome = match end {
@@ -207,6 +207,7 @@ impl ActiveStream {
             let counter = if end.is_ok() { &counters.ok } else { &counters.failed };
             counter.fetch_add(1, Ordering::Relaxed);
         }
+        self.leave();
     }
 
     fn ended(&self) -> EndedAttempt<'_> {

@@ -140,6 +140,19 @@ async fn streams_of_all_shapes_work_over_sockets_in_both_formats() {
 }
 
 #[tokio::test]
+async fn messages_that_are_kept_after_their_end_leave_their_place_to_a_call() {
+    let (server, ..) = served();
+    let client =
+        Client::in_memory("test", move || server.connect()).max_in_flight(1).connect().await.unwrap();
+    let mut numbers = client.server_stream::<_, u64>("count", &1_u64).await.unwrap();
+    assert_eq!(numbers.next().await.unwrap().unwrap(), 1);
+    assert!(numbers.next().await.is_none());
+    let echoed: String = client.call("echo", "hi").fail_fast().await.unwrap();
+    assert_eq!(echoed, "hi");
+    drop(numbers);
+}
+
+#[tokio::test]
 async fn a_failure_comes_behind_the_messages_with_its_details() {
     let (server, ..) = served();
     let client = connect(&server).await;
