@@ -11,7 +11,8 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::core::{Image, ImageWalk};
 use crate::shell::engine::Engine;
-use crate::shell::journal::Journal;
+use crate::shell::journal::{Journal, Mark};
+use crate::shell::state::ServerState;
 use crate::storage::{Snapshots, StorageError, Store};
 
 /// Time between two attempts to write to a disk that has failed.
@@ -190,32 +191,30 @@ enum SnapshotProgress {
     None,
     /// It is being copied, in steps, while the server serves.
     Walking(ImageWalk),
-    /// It is copied; some of its changes are not durable yet.
-    Taken(Image),
+    /// It is copied; it may be written when everything before the mark is durable.
+    Taken(Image, Option<Mark>),
     /// It is being written on another thread.
     Writing(JoinHandle<()>),
 }
 
 impl SnapshotProgress {
-    /// Does the next step. Every batch that was taken before the last step is durable.
+    /// Does the next step.
     fn go_on(self, engine: &Engine, store: &Store) -> Self {
         match self {
             Self::Walking(mut walk) => {
-                let taken = engine.look(|state| {
-                    let has_more = state.journal.as_ref().is_some_and(Journal::has_work);
+                let step = engine.look(|state| {
                     if walk.visit(&state.core, store.snap_step) {
-                        Ok((walk.end(&state.core), has_more))
+                        Self::Taken(walk.end(&state.core), state.journal.as_ref().map(Journal::mark))
                     } else {
-                        Err(walk)
+                        Self::Walking(walk)
                     }
                 });
-                match taken {
-                    Err(walk) => Self::Walking(walk),
-                    Ok((image, true)) => Self::Taken(image),
-                    Ok((image, false)) => Self::write(image, store.snapshots()),
-                }
+                if let Self::Taken(..) = step { step.go_on(engine, store) } else { step }
             }
-            Self::Taken(image) => Self::write(image, store.snapshots()),
+            Self::Taken(image, Some(mark)) if !engine.look(|state| has_passed(state, mark)) => {
+                Self::Taken(image, Some(mark))
+            }
+            Self::Taken(image, _) => Self::write(image, store.snapshots()),
             Self::Writing(writing) if writing.is_finished() => Self::None,
             other => other,
         }
@@ -236,17 +235,21 @@ impl SnapshotProgress {
     }
 }
 
+fn has_passed(state: &ServerState, mark: Mark) -> bool {
+    state.journal.as_ref().is_none_or(|journal| journal.has_passed(mark))
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use bytes::BytesMut;
     use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-    use zk_wire::{ByteString, ConnectRequest, Encode, OpCode, RequestHeader, SessionId, Xid, Zxid};
+    use zk_wire::{ByteString, ConnectRequest, Encode, Millis, OpCode, RequestHeader, SessionId, Xid, Zxid};
 
     use super::*;
     use crate::ZkMini;
-    use crate::core::{Config, Now};
+    use crate::core::{Change, Config, Now, Output, Txn};
     use crate::storage::{Device, Settings, SimulatedDisk};
 
     /// Returns the number of steps of a snapshot, with steps of this many nodes.
@@ -272,6 +275,38 @@ mod tests {
         assert!(moves >= zk.engine.look(|state| state.core.node_count()), "{moves}");
         assert_eq!(steps(&zk, 3).await, moves.div_ceil(3));
         assert_eq!(steps(&zk, 1_000).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_waits_for_all_batches_before_its_end_also_beyond_an_exchange() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let settings = Settings { device: Device::Simulated(SimulatedDisk::new(1)), ..Settings::default() };
+        let store = Store::open(Path::new("/data"), settings, Config::default(), Now::default()).unwrap().1;
+        // No task takes the batches.
+        zk.engine.turn(|state, turn| {
+            let mut journal = Journal::default();
+            journal.hold(Output::Persist(Txn {
+                zxid: Zxid(1),
+                time: turn.now.wall,
+                session: SessionId(1),
+                xid: Xid(0),
+                change: Change::CreateSession { timeout: Millis(4_000) },
+                digest: None,
+            }));
+            journal.exchange(state.core.image());
+            state.journal = Some(journal);
+        });
+        let walk = zk.engine.look(|state| ImageWalk::new(&state.core));
+        let mut snapshot = SnapshotProgress::Walking(walk).go_on(&zk.engine, &store);
+        for waits_for_more in [true, false] {
+            assert!(matches!(snapshot, SnapshotProgress::Taken(..)), "{waits_for_more}");
+            let batch = zk.engine.turn(|state, _| state.journal.as_mut().and_then(Journal::take)).unwrap();
+            assert_eq!(batch.exchanged.is_none(), waits_for_more);
+            zk.engine.perform_durable(batch).await;
+            snapshot = snapshot.go_on(&zk.engine, &store);
+        }
+        assert!(matches!(snapshot, SnapshotProgress::Writing(_)));
+        snapshot.end().await;
     }
 
     fn frame(head: &impl Encode, zeros: usize) -> BytesMut {
