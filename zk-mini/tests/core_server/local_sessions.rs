@@ -1,7 +1,10 @@
 //! Sessions that one server of an ensemble alone knows (`localSessionsEnabled`), as the source of Apache ZooKeeper has them:
 //! `LearnerSessionTracker`, `LeaderSessionTracker`, `QuorumZooKeeperServer.checkUpgradeSession` (rules 86 to 88).
 
-use zk_mini::core::{Config, ConnId, Input, Note, Refusal};
+use std::time::Duration;
+
+use zk_mini::core::{Config, ConnId, Input, Lag, Note, Refusal};
+use zk_mini::{On, Rule, Then};
 use zk_wire::*;
 
 use crate::driver::*;
@@ -226,7 +229,6 @@ fn a_single_server_has_no_local_sessions() {
 
 #[test]
 fn what_is_asked_behind_a_write_is_answered_behind_it_and_so_is_the_end() {
-    use zk_mini::core::Lag;
     let mut t = three(false);
     let conn = connect_at(&mut t, 0);
     t.core.lag_server(0, Lag::Time(Millis(500))).unwrap();
@@ -239,4 +241,59 @@ fn what_is_asked_behind_a_write_is_answered_behind_it_and_so_is_the_end() {
     assert!(heard.iter().all(|heard| !matches!(heard, Heard::Reply { err, .. } if *err != ErrorCode::OK)));
     assert_eq!((heard.len(), heard.last()), (4, Some(&Heard::Closed)), "{heard:?}");
     assert_eq!(t.core.local_session_count(), 0);
+}
+
+fn rule(t: &mut Driver, on: On, then: Then) {
+    t.core.add_fault(Rule::new(on, then).unwrap(), None).unwrap();
+}
+
+#[test]
+fn a_create_that_a_rule_lets_not_arrive_makes_no_session_one_of_all() {
+    let ops = multi(&[("/a", CreateMode::Persistent), ("/e", CreateMode::Ephemeral)]);
+    for then in [Then::be_silent(), Then::disconnect(), Then::fail(ErrorCode::NO_NODE)] {
+        let mut t = three(true);
+        let (first, second) = (connect_at(&mut t, 0), connect_at(&mut t, 2));
+        rule(&mut t, On::any(), then);
+        let before = t.core.last_zxid();
+        t.send(first, &ephemeral("/e"));
+        t.send(second, &ops);
+        let sessions = (t.core.sessions().len(), t.core.local_session_count());
+        assert_eq!((t.core.last_zxid(), sessions), (before, (0, 2)), "{then}");
+    }
+}
+
+#[test]
+fn a_create_that_a_rule_applies_or_delays_upgrades_when_it_is_applied() {
+    let mut t = three(true);
+    let conn = connect_at(&mut t, 0);
+    rule(&mut t, On::create("/late"), Then::delay(Duration::from_millis(500)));
+    t.send(conn, &ephemeral("/late"));
+    assert_eq!((t.core.sessions().len(), t.core.local_session_count()), (0, 1));
+    t.advance(500);
+    assert_eq!(t.core.node("/late").unwrap().stat.ephemeral_owner, t.session(conn));
+    assert_eq!((t.core.sessions().len(), t.core.local_session_count()), (1, 0));
+
+    let conn = connect_at(&mut t, 0);
+    rule(&mut t, On::create("/lost"), Then::apply_and_lose_reply());
+    t.send(conn, &ephemeral("/lost"));
+    assert!(t.is_closed(conn) && t.core.node("/lost").is_some());
+    assert_eq!((t.core.sessions().len(), t.core.local_session_count()), (2, 0));
+}
+
+#[test]
+fn a_request_that_a_rule_lets_not_arrive_is_no_sign_of_life() {
+    // Behind an answer that is under way, and without one; of a local session, and of one of all.
+    for (is_behind, local_sessions) in [(false, true), (true, true), (true, false)] {
+        let mut t = Driver::ensemble(Config { local_sessions, ..Config::default() }, 3);
+        let conn = connect_at(&mut t, 0);
+        if is_behind {
+            t.core.lag_server(0, Lag::Time(Millis(60_000))).unwrap();
+            t.send(conn, &create("/a", CreateMode::Persistent));
+        }
+        rule(&mut t, On::exists("/**"), Then::be_silent());
+        t.advance(6_000);
+        t.send(conn, &exists("/a", false));
+        t.advance(6_000);
+        assert_eq!(t.expired, [t.session(conn)], "{is_behind} {local_sessions}");
+    }
 }

@@ -70,11 +70,12 @@ impl Core {
         servers.map(|server| &server.local)
     }
 
-    /// Records a sign of life of a session that one server alone knows.
-    pub(super) fn touch_local(&mut self, server: usize, session: SessionId, now: Now) {
-        if let Some(local) = self.local_sessions(server) {
-            local.touch(session, now.mono);
-        }
+    /// Records a sign of life of a session that one server alone knows. Returns `false` if none does.
+    #[cold]
+    pub(crate) fn touch_local(&mut self, call: &Call) -> bool {
+        let server = self.local_server(call);
+        let local = server.and_then(|server| self.local_sessions(server));
+        local.is_some_and(|local| local.touch(call.session, call.now.mono))
     }
 
     /// Returns the answer to the end of a session, if one server alone knows it.
@@ -102,10 +103,9 @@ impl Core {
 
     /// Makes the session of a request one of all servers, if it creates an ephemeral node and the settings allow it. This takes a
     /// transaction of its own, before that of the request.
-    pub(super) fn upgrade_if_needed(&mut self, call: &Call, body: Fields<'_>) {
-        let asks_who = !self.config.required_schemes.is_empty();
-        let is_refused = self.disk_lost || (asks_who && self.check_authentication(call).is_err());
-        if !self.config.local_session_upgrades || is_refused || !creates_ephemeral(call, body) {
+    #[cold]
+    pub(crate) fn upgrade_if_needed(&mut self, call: &Call, body: Fields<'_>) {
+        if !self.config.local_session_upgrades || !creates_ephemeral(call, body) {
             return;
         }
         let Some(server) = self.local_server(call) else { return };

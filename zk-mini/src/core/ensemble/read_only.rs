@@ -13,9 +13,6 @@ impl Core {
     pub(super) fn request_read_only(&mut self, asked: &Asked<'_>) {
         let Asked { server, call, body, .. } = *asked;
         let class = class_of(call.op);
-        if class != Class::Connection {
-            self.touch_local(server, call.session, call.now);
-        }
         let answer = match (class, call.op) {
             (_, OpCode::CLOSE_SESSION) => {
                 self.remove_local(server, call.session);
@@ -26,6 +23,7 @@ impl Core {
             (Class::Write | Class::Session, _) | (_, OpCode::SYNC) => Err(ErrorCode::NOT_READ_ONLY.into()),
             _ => return self.as_server(server, |core| asked.here(core)),
         };
+        self.touch_local(call);
         self.as_server(server, |core| {
             if core.history.is_on() {
                 core.history.request(call, core.last_zxid, body, &answer);

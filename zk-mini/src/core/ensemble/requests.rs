@@ -5,7 +5,7 @@ use zk_wire::{ConnectRequest, Decode, ErrorCode, Fields, OpCode, RequestHeader, 
 
 use super::waiting::Item;
 use crate::core::Core;
-use crate::core::faults::Fired;
+use crate::core::faults::{Fired, Then};
 use crate::core::message::{ConnId, Now, Output};
 use crate::core::requests::call::{Call, Failure};
 use crate::core::requests::{Class, class_of};
@@ -52,9 +52,6 @@ impl Core {
         let class = class_of(call.op);
         // The leader has nothing to do with the end of a session that it does not know.
         let is_own = self.config.local_sessions && self.is_local(call);
-        if is_own && class != Class::Connection {
-            self.touch_local(server, call.session, call.now);
-        }
         match class {
             Class::Session if is_own && self.waits(call.conn) => self.wait_behind(&asked),
             Class::Session if is_own => self.as_server(server, |core| asked.here(core)),
@@ -86,7 +83,10 @@ impl Core {
         if fired.is_some_and(|fired| self.waits_by_rule(call.now, call.conn, frame, fired)) {
             return;
         }
-        self.sessions.touch(call.session, call.now.mono);
+        // One that counts as not arrived is no sign of life.
+        if !matches!(fired.map(|fired| fired.then), Some(Then::Silent | Then::Disconnect)) {
+            self.touch(call);
+        }
         // A copy: a frame is a part of a larger buffer, which would live as long.
         self.wait(call.conn, Item::Request(Bytes::copy_from_slice(frame), fired), false);
     }
@@ -130,9 +130,6 @@ impl Core {
             _ => None,
         };
         self.as_leader(|core| {
-            if is_own {
-                core.upgrade_if_needed(call, body);
-            }
             let Some(code) = refusal else { return asked.here(core) };
             let mut answer = core.refuse(call, code);
             core.audit_refusal(call, body);

@@ -162,8 +162,12 @@ impl Core {
 
     #[inline(always)]
     fn handle_call(&mut self, call: &Call, operation: &Operation, body: Fields<'_>) -> Answer {
-        let mut answer =
-            self.admit(call, operation.class).and_then(|()| (operation.handle)(self, call, body));
+        let mut answer = self.admit(call, operation.class).and_then(|()| {
+            if self.config.local_sessions {
+                self.upgrade_if_needed(call, body);
+            }
+            (operation.handle)(self, call, body)
+        });
         // Replaced in place: to move an answer costs as much as to look at it.
         if let Err(Failure::Unreadable) = answer {
             answer = self.unreadable(call, operation.class);
@@ -184,7 +188,7 @@ impl Core {
         if !self.config.required_schemes.is_empty() {
             self.check_authentication(call)?;
         }
-        if !self.sessions.touch(call.session, call.now.mono) {
+        if !self.touch(call) {
             self.check_leaving(call.session)?;
         }
         match class {
@@ -192,6 +196,12 @@ impl Core {
             Class::Write if self.disk_lost => Err(ErrorCode::NOT_READ_ONLY.into()),
             _ => Ok(()),
         }
+    }
+
+    /// Records the sign of life of a session. Returns `false` if there is no such session.
+    #[inline(always)]
+    pub(crate) fn touch(&mut self, call: &Call) -> bool {
+        self.sessions.touch(call.session, call.now.mono) || self.touch_local(call)
     }
 
     /// Answers a request with an unreadable body, the same way for every error in it.
