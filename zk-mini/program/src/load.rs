@@ -1,9 +1,11 @@
 //! `--load`: a tree in a file, which the server begins with.
 
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use zk_mini::{NodeKind, TreeFile, TreeFileError, WriteError};
@@ -48,9 +50,10 @@ pub(crate) enum LoadError {
     #[error("{file}: {path} has a time to live, which needs --extended-types")]
     NoTtl { file: Source, path: String },
     #[error(
-        "--load - reads standard input to its end, at which --stop-on-eof stops the server; name a file to load"
+        "--load {} reads standard input to its end, at which --stop-on-eof stops the server; name a file to load",
+        file.0.display()
     )]
-    InputStopsServer,
+    InputStopsServer { file: Source },
     #[error("{file}: {source}")]
     Refused { file: Source, source: WriteError },
 }
@@ -58,8 +61,10 @@ pub(crate) enum LoadError {
 impl LoadArgs {
     /// Refuses a tree from standard input, whose end is to stop the server.
     pub(crate) fn refuse_standard_input(&self) -> Result<(), LoadError> {
-        match &self.load {
-            Some(path) if Source(path.clone()).is_standard_input() => Err(LoadError::InputStopsServer),
+        match self.load.clone().map(Source) {
+            Some(file) if file.is_standard_input() || is_same_as_input(&file.0) => {
+                Err(LoadError::InputStopsServer { file })
+            }
             _ => Ok(()),
         }
     }
@@ -116,6 +121,13 @@ impl Source {
     fn is_standard_input(&self) -> bool {
         self.0.as_os_str() == "-"
     }
+}
+
+/// Returns true if a path, such as `/dev/stdin`, names the file that is standard input.
+fn is_same_as_input(path: &Path) -> bool {
+    let input = io::stdin().as_fd().try_clone_to_owned().and_then(|input| File::from(input).metadata());
+    let (Ok(input), Ok(file)) = (input, fs::metadata(path)) else { return false };
+    (input.dev(), input.ino()) == (file.dev(), file.ino())
 }
 
 impl fmt::Display for Source {

@@ -212,6 +212,9 @@ impl Settings {
 
 const KILO: NonZeroU64 = NonZeroU64::new(1024).unwrap();
 
+/// Number of transactions between snapshots where ZooKeeper reads no number.
+const USUAL_SNAP_COUNT: NonZeroU64 = NonZeroU64::new(100_000).unwrap();
+
 /// Minimum of transactions between snapshots, to ZooKeeper.
 const LEAST_SNAP_COUNT: NonZeroU64 = NonZeroU64::new(2).unwrap();
 
@@ -275,11 +278,21 @@ fn transactions(value: &str) -> Result<NonZeroU64, &'static str> {
     value.parse().map_err(|_| "a number of transactions, 1 or more")
 }
 
-/// Parses a number of transactions as ZooKeeper does: fewer than two are two.
+/// Parses a number of transactions as ZooKeeper does: fewer than two are two, and what is no number is the default.
+#[expect(clippy::unnecessary_wraps, reason = "it stands in a table with others that can fail")]
 fn snap_count(value: &str) -> Result<NonZeroU64, &'static str> {
-    let count: i64 = value.parse().map_err(|_| "a number of transactions")?;
+    let Some(count) = decode(value) else { return Ok(USUAL_SNAP_COUNT) };
     let count = u64::try_from(count).ok().and_then(NonZeroU64::new);
     Ok(count.map_or(LEAST_SNAP_COUNT, |count| count.max(LEAST_SNAP_COUNT)))
+}
+
+/// Returns a remark on a number of transactions that is taken as another one.
+pub(crate) fn remark_on_snap_count(value: &str) -> Option<&'static str> {
+    match decode(value) {
+        None => Some("is taken as 100000, as by ZooKeeper: it must be a number up to 2147483647"),
+        Some(..2) => Some("is taken as 2, the least that ZooKeeper takes"),
+        Some(_) => None,
+    }
 }
 
 fn block(value: &str) -> Result<NonZeroU64, &'static str> {
@@ -292,13 +305,29 @@ fn kilobytes(value: &str) -> Result<NonZeroU64, &'static str> {
     kilobytes.and_then(|n| n.checked_mul(KILO)).ok_or("a number of kilobytes, 1 or more")
 }
 
-/// Parses an integer as Java decodes it: decimal, or hexadecimal after `0x`. The length of a frame has 31 bits.
+/// Parses a number of bytes. The length of a frame has 31 bits.
 fn bytes(value: &str) -> Result<usize, &'static str> {
-    let parsed = match value.strip_prefix("0x").or(value.strip_prefix("0X")) {
-        Some(digits) => i32::from_str_radix(digits, 16),
-        None => value.parse(),
+    let parsed = decode(value).and_then(|n| usize::try_from(n).ok());
+    parsed.ok_or("a number of bytes, up to 2147483647")
+}
+
+/// Decodes an integer as Java does (`Integer.decode`): decimal, hexadecimal after `0x` or `#`, octal after `0`.
+fn decode(value: &str) -> Option<i32> {
+    let (sign, number) = match value.as_bytes().first()? {
+        b'-' => ("-", &value[1..]),
+        b'+' => ("", &value[1..]),
+        _ => ("", value),
     };
-    parsed.ok().and_then(|n| usize::try_from(n).ok()).ok_or("a number of bytes, up to 2147483647")
+    let hexadecimal = ["0x", "0X", "#"].into_iter().find_map(|prefix| number.strip_prefix(prefix));
+    let octal = number.strip_prefix('0').filter(|digits| !digits.is_empty());
+    let (digits, radix) = match (hexadecimal, octal) {
+        (Some(digits), _) => (digits, 16),
+        (None, Some(digits)) => (digits, 8),
+        (None, None) => (number, 10),
+    };
+    // One sign, and before the prefix.
+    let is_number = digits.starts_with(|c: char| c.is_digit(radix));
+    is_number.then(|| i32::from_str_radix(&format!("{sign}{digits}"), radix).ok()).flatten()
 }
 
 fn text(value: &str) -> Result<String, &'static str> {
@@ -319,4 +348,35 @@ fn is_true(value: &str) -> Result<bool, &'static str> {
 #[expect(clippy::unnecessary_wraps, reason = "it stands in a table with others that can fail")]
 fn is_yes(value: &str) -> Result<bool, &'static str> {
     Ok(value == "yes")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_are_decoded_as_by_java() {
+        for (value, decoded) in [
+            ("9", 9),
+            ("+2", 2),
+            ("-5", -5),
+            ("0", 0),
+            ("00", 0),
+            ("0x10", 16),
+            ("0XfF", 255),
+            ("#1f", 31),
+            ("-#1f", -31),
+            ("020", 16),
+            ("-020", -16),
+            ("2147483647", i32::MAX),
+            ("-2147483648", i32::MIN),
+        ] {
+            assert_eq!(decode(value), Some(decoded), "{value}");
+        }
+        for value in
+            ["", "many", "1e5", "--5", "+-5", "0x-5", "0x", "08", "0xg", "2147483648", "1 0", " 1", "é"]
+        {
+            assert_eq!(decode(value), None, "{value}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::listen::Host;
 use crate::properties::{self, BadEscape, Property};
-use crate::settings::Settings;
+use crate::settings::{self, Settings};
 use crate::zoo_access::{self, AccessKeys};
 use crate::zoo_error::{ConfigError, Remark};
 use crate::zoo_http::{HttpKeys, METRICS_KEYS, OTHER_PROVIDER, PROVIDER};
@@ -163,8 +163,10 @@ impl ZooCfg {
                         "holds here; ZooKeeper itself takes it from a Java property only",
                     );
                 }
-                if key == "snapCount" && value.parse().is_ok_and(|count: i64| count < 2) {
-                    self.remark(property, file, "is taken as 2, the least that ZooKeeper takes");
+                if key == "snapCount"
+                    && let Some(text) = settings::remark_on_snap_count(value)
+                {
+                    self.remark(property, file, text);
                 }
             }
             key if self.http.set(key, value)? || self.access.set(key, value) => {}
@@ -407,14 +409,18 @@ mod tests {
     #[test]
     fn a_snapshot_comes_after_two_transactions_at_least() {
         for (written, taken, remarked) in
-            [("-5", 2, true), ("0", 2, true), ("1", 2, true), ("+2", 2, false), ("9", 9, false)]
+            [("-5", 2, true), ("1", 2, true), ("+2", 2, false), ("0x9", 9, false), ("many", 100_000, true)]
         {
             let config = parse(&format!("snapCount={written}\n")).unwrap();
             let settings = format!("{:?}", config.settings);
             assert!(settings.contains(&format!("snap_count: Some({taken})")), "{written}: {settings}");
             assert_eq!(config.remarks.len(), usize::from(remarked), "{written}");
         }
-        assert!(parse("snapCount=many\n").is_err());
+        let told = parse("snapCount=many\n").unwrap().remarks[0].to_string();
+        assert_eq!(
+            told,
+            "conf/zoo.cfg:1: snapCount is taken as 100000, as by ZooKeeper: it must be a number up to 2147483647"
+        );
     }
 
     #[test]

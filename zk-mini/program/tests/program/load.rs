@@ -56,6 +56,12 @@ fn standard_input_is_not_read_for_a_tree_if_its_end_stops_the_server() {
     let reason = refusal(&["serve", "--port", "0", "--load", "-", "--stop-on-eof"]);
     assert!(reason.contains("--load - reads standard input to its end"), "{reason}");
     assert!(reason.contains("--stop-on-eof stops the server; name a file to load"), "{reason}");
+    // Nor under another name; another file is none of it.
+    let reason = refusal(&["serve", "--port", "0", "--load", "/dev/stdin", "--stop-on-eof"]);
+    assert!(reason.contains("--load /dev/stdin reads standard input to its end"), "{reason}");
+    let dir = tempfile::tempdir().unwrap();
+    let reason = refusal(&["serve", "--port", "0", "--load", &file(dir.path(), "x"), "--stop-on-eof"]);
+    assert!(reason.contains("tree.yaml: "), "{reason}");
 }
 
 #[test]
