@@ -1,4 +1,4 @@
-//! Long computations, beside the thread that serves.
+//! Computations that take their time, beside the thread that serves.
 
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -6,8 +6,11 @@ use tokio::task::spawn_blocking;
 
 use crate::error::ApiError;
 
-/// Number of computations at a time: each may hold a whole tree.
+/// Number of long computations at a time: each may hold a whole tree.
 static COMPUTATIONS: Semaphore = Semaphore::const_new(4);
+
+/// Number of short computations at a time. They wait for none of the long ones.
+static SHORT_COMPUTATIONS: Semaphore = Semaphore::const_new(4);
 
 /// Computes on a thread that may take its time: the one that serves has other requests. Few do so at a time.
 ///
@@ -16,8 +19,25 @@ static COMPUTATIONS: Semaphore = Semaphore::const_new(4);
 pub(crate) async fn blocking<T: Send + 'static>(
     compute: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
+    in_turn(&COMPUTATIONS, compute).await
+}
+
+/// Computes as [`blocking`] does, and does not wait for long computations: for lists that people look at.
+///
+/// # Errors
+/// Those of `compute`, and an internal error if it panics.
+pub(crate) async fn blocking_shortly<T: Send + 'static>(
+    compute: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    in_turn(&SHORT_COMPUTATIONS, compute).await
+}
+
+async fn in_turn<T: Send + 'static>(
+    turns: &'static Semaphore,
+    compute: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     // Nobody closes it. The permit goes with the computation, not with a client that leaves.
-    let permit = COMPUTATIONS.acquire().await;
+    let permit = turns.acquire().await;
     on_a_thread(move || {
         let _permit = permit;
         compute()

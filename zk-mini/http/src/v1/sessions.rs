@@ -10,7 +10,7 @@ use zk_mini::SessionInfo;
 use zk_wire::SessionId;
 
 use crate::app::App;
-use crate::blocking::blocking;
+use crate::blocking::blocking_shortly;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Path};
 use crate::hex::{Hex, NotHex};
@@ -74,7 +74,9 @@ struct Which {
 #[utoipa::path(get, path = "/sessions", tag = "sessions", responses((status = 200, body = [Session])))]
 async fn list(app: App) -> Result<Json<Vec<Session>>, ApiError> {
     // There may be many, with many nodes.
-    blocking(move || Ok(app.server.sessions().into_iter().map(Session::from).collect())).await.map(Json)
+    blocking_shortly(move || Ok(app.server.sessions().into_iter().map(Session::from).collect()))
+        .await
+        .map(Json)
 }
 
 /// Lets sessions expire now, exactly as if their time had run out. Answers when they have ended, and when what that caused has been
@@ -212,6 +214,56 @@ impl From<SessionInfo> for Session {
             watches: info.watches,
             connection: info.conn.map(Hex::from),
             frozen: info.frozen,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, mpsc};
+
+    use tokio::time::timeout;
+    use zk_mini::ZkMini;
+
+    use super::*;
+    use crate::blocking::blocking;
+    use crate::connection::AtEnd;
+    use crate::face::Face;
+    use crate::settings::Settings;
+    use crate::shared::Shared;
+
+    #[tokio::test]
+    async fn sessions_are_listed_while_there_are_as_many_long_computations_as_may_be() {
+        let zk = ZkMini::builder().in_memory().start().await.unwrap();
+        let app = App {
+            server: (*zk).clone(),
+            shared: Arc::new(Shared::new(Settings::default())),
+            face: Arc::new(Face::Full),
+            peer: None,
+            listener: None,
+            at_end: AtEnd::default(),
+        };
+        let (begun, mut begins) = tokio::sync::mpsc::unbounded_channel();
+        let long = || {
+            let (hold, held) = mpsc::channel::<()>();
+            let begun = begun.clone();
+            let computed = tokio::spawn(blocking(move || {
+                let _ = begun.send(());
+                let _ = held.recv();
+                Ok(())
+            }));
+            (hold, computed)
+        };
+        // One more than may run at a time waits.
+        let running: Vec<_> = (0..5).map(|_| long()).collect();
+        for _ in 0..4 {
+            begins.recv().await.unwrap();
+        }
+        let listed = timeout(Duration::from_secs(20), list(app)).await.expect("no wait for the others");
+        assert!(listed.unwrap().0.is_empty());
+        for (hold, computed) in running {
+            drop(hold);
+            computed.await.unwrap().unwrap();
         }
     }
 }
