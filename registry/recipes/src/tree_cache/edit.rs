@@ -52,16 +52,15 @@ impl Tree {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use bytes::Bytes;
     use zk_client::Stat;
 
     use super::*;
+    use crate::tree_cache::name_map::NameMap;
 
     fn node(data: &'static str) -> TreeNode {
         let (data, stat) = (Bytes::from(data), Stat::default());
-        TreeNode { data, stat, listed: None, children: BTreeMap::new() }
+        TreeNode { data, stat, listed: None, children: NameMap::default() }
     }
 
     fn shown(tree: &Tree) -> Vec<(String, String)> {

@@ -3,6 +3,7 @@
 mod core;
 mod driver;
 mod edit;
+mod name_map;
 mod scope;
 mod tree;
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use zk_client::{Stat, Version, Zxid};
 
+use super::name_map::NameMap;
+
 /// Copy of the nodes below a path, as a [`TreeCache`](crate::TreeCache) has it. Cloning is cheap, and copies that follow each other
 /// share the nodes that did not change.
 #[derive(Clone, Debug)]
@@ -23,7 +25,7 @@ pub struct TreeNode {
     pub(super) stat: Stat,
     /// State of the children when they were listed; `None` before.
     pub(super) listed: Option<ChildrenState>,
-    pub(super) children: BTreeMap<Arc<str>, Arc<Self>>,
+    pub(super) children: NameMap<Arc<Self>>,
 }
 
 /// State of the children, as a `Stat` tells it: another one means that some came or went.
@@ -148,7 +150,7 @@ impl TreeNode {
 
     /// Returns the children with their names, in order.
     pub fn children(&self) -> impl DoubleEndedIterator<Item = (&str, &Self)> + ExactSizeIterator {
-        self.children.iter().map(|(name, child)| (&**name, &**child))
+        self.children.iter().map(|(name, child)| (name, &**child))
     }
 
     fn count(&self) -> usize {
@@ -181,7 +183,7 @@ fn diff(
     next: Option<&Arc<TreeNode>>,
     changes: &mut Vec<TreeChange>,
 ) {
-    let none = BTreeMap::new();
+    let none = NameMap::default();
     match (before, next) {
         (Some(before), Some(next)) if Arc::ptr_eq(before, next) => return,
         (Some(before), Some(next)) if before.is_version_of(&next.stat) => {}
@@ -192,11 +194,8 @@ fn diff(
     }
     let before = before.map_or(&none, |before| &before.children);
     let next = next.map_or(&none, |next| &next.children);
-    let gone = before.keys().filter(|name| !next.contains_key(*name));
-    let mut names: Vec<_> = next.keys().chain(gone).collect();
-    names.sort_unstable();
-    for name in names {
-        diff(&zk_wire::path::join(path, name), before.get(name), next.get(name), changes);
+    for (name, before, next) in before.pairs(next) {
+        diff(&zk_wire::path::join(path, name), before, next, changes);
     }
 }
 
@@ -205,9 +204,12 @@ mod tests {
     use super::*;
 
     fn node(version: i32, children: &[(&str, &Arc<TreeNode>)]) -> Arc<TreeNode> {
-        let children = children.iter().map(|(name, child)| ((*name).into(), Arc::clone(child))).collect();
         let stat = Stat { mzxid: Zxid(version.into()), version: Version(version), ..Stat::default() };
-        Arc::new(TreeNode { data: Bytes::new(), stat, listed: None, children })
+        let mut node = TreeNode { data: Bytes::new(), stat, listed: None, children: NameMap::default() };
+        for (name, child) in children {
+            node.children.insert((*name).into(), Arc::clone(child));
+        }
+        Arc::new(node)
     }
 
     fn tree(path: &str, root: &Arc<TreeNode>) -> Tree {

@@ -8,13 +8,13 @@
 //!   node is always later than its last event, and answers may overtake events.
 //! - A node that cannot be read is left out with all below it, and tried again after pauses, because no event will tell of it.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use common::{Backoff, Millis};
 use zk_client::Stat;
 
+use super::name_map::NameMap;
 use super::scope::Scope;
 use super::tree::{ChildrenState, Tree, TreeNode};
 use skips::Skips;
@@ -307,7 +307,7 @@ impl Core {
             None => {
                 self.remove(path);
                 let listed = (!has_new_children).then(|| ChildrenState::of(&stat));
-                self.tree.put(path, TreeNode { data, stat, listed, children: BTreeMap::new() });
+                self.tree.put(path, TreeNode { data, stat, listed, children: NameMap::default() });
             }
         }
         if (work.list || has_new_children) && self.scope.reaches_below(path) {

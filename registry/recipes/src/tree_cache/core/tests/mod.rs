@@ -130,7 +130,7 @@ fn a_subtree_without_a_change_is_shared_by_the_copies() {
     world.put("/t/c", "2");
     world.settle();
     let next = world.tree.clone().unwrap();
-    let child = |tree: &super::Tree| Arc::clone(&tree.root.as_ref().unwrap().children["a"]);
+    let child = |tree: &super::Tree| Arc::clone(tree.root.as_ref().unwrap().children.get("a").unwrap());
     assert!(Arc::ptr_eq(&child(&before), &child(&next)));
     assert_eq!(before.diff(&next), [TreeChange::Changed("/t/c".into())]);
 }
