@@ -58,9 +58,9 @@ impl Start {
         if let Some(loading) = &loading {
             builder = builder.load(&loading.tree);
         }
-        let zk = start_apart(builder).await?.map_err(|error| match (error, loading) {
-            (Error::Load(error), Some(loading)) => loading.refused(error).into(),
-            (error, _) => CliError::from(error),
+        let zk = start_apart(builder).await.map_err(|error| match (error, loading) {
+            (CliError::Server(Error::Load(error)), Some(loading)) => loading.refused(error).into(),
+            (error, _) => error,
         })?;
         let chosen = |at: usize| match zk.server(at + 1) {
             Ok(server) => server.addr(),
@@ -78,12 +78,12 @@ impl Start {
 
 /// Starts a server on a thread of its own, which stands still while a large data directory is read. It is none of the runtime's, whose
 /// end would wait for that.
-async fn start_apart(builder: Builder) -> Result<Result<ZkMini, Error>, CliError> {
+async fn start_apart(builder: Builder) -> Result<ZkMini, CliError> {
     let (sender, started) = oneshot::channel();
     let start = move || {
         // Nobody waits for it any more if that fails.
         let _ = sender.send(builder.start().wait());
     };
     thread::Builder::new().name("start".into()).spawn(start).map_err(CliError::Runtime)?;
-    started.await.map_err(|_| CliError::Ended)
+    Ok(started.await.map_err(|_| CliError::Ended)??)
 }
