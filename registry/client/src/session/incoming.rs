@@ -14,7 +14,7 @@ impl<C> Session<C> {
         let handled = match self.link {
             LinkState::Handshaking { probing, .. } => self.handle_connect_response(now, probing, body),
             LinkState::Checking { .. } => self.handle_check(now, body),
-            LinkState::Leaving { in_doubt, .. } => self.handle_left(now, in_doubt, body),
+            LinkState::Leaving { .. } => self.handle_left(body),
             LinkState::LoggingIn { probing, .. } => self.handle_login_reply(now, probing, body),
             LinkState::Identifying { until, accepted } => {
                 self.handle_identity_reply(now, until, accepted, body)
@@ -131,19 +131,20 @@ impl<C> Session<C> {
 
     /// Handles the end of a probe session. It is a transaction if its start was one. A session of one server alone takes none,
     /// at its start and at its end. A write of another client in this short time looks the same: then our session is given up,
-    /// because to go on without what is lost is worse. So it is if the answer does not come.
-    fn handle_left(&mut self, now: Millis, in_doubt: bool, mut body: Bytes) -> Result<(), DisconnectCause> {
+    /// because to go on without what is lost is worse. So it is if the answer does not come: a doubt that is left when the
+    /// connection ends is the end of our session, see `lose_link`.
+    fn handle_left(&mut self, mut body: Bytes) -> Result<(), DisconnectCause> {
         let header = decode_header(&mut body)?;
         if header.xid != LEAVE {
             return Err(UNASKED);
         }
         let was_transaction = header.err == ErrorCode::OK && header.zxid > self.seen;
-        if in_doubt && was_transaction && self.closing.is_none() {
-            self.expire(now);
-            return Ok(());
-        }
         if let LinkState::Leaving { in_doubt, .. } = &mut self.link {
-            *in_doubt = false;
+            *in_doubt &= was_transaction && self.closing.is_none();
+            if *in_doubt {
+                self.route.proven();
+                return Err(DisconnectCause::Expired);
+            }
         }
         Err(DisconnectCause::CaughtUp)
     }
