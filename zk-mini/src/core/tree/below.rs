@@ -35,14 +35,15 @@ impl Tree {
     /// Adds to the sums of all ancestors of a node that has, or had, children, except the root.
     #[inline]
     pub(crate) fn weigh_above_parent(&mut self, path: &str, weight: Weight) {
-        // A parent at the top has none: a common case.
-        if let Some(above) = parent_of(path) {
-            self.weigh_ancestors(path, above, weight);
+        // The root and its children have none: a common case.
+        if path != "/" {
+            self.weigh_ancestors(path, weight);
         }
     }
 
     /// Each ancestor knows the place of the next: to look up all their paths would cost the square of the depth.
-    fn weigh_ancestors(&mut self, path: &str, mut above: &str, weight: Weight) {
+    fn weigh_ancestors(&mut self, path: &str, weight: Weight) {
+        let Some(mut above) = parent_of(path) else { return };
         let Some(mut place) = self.nodes.find_parent(path) else { return };
         loop {
             let Some(known) = self.nodes.at_mut(place).map(|node| node.family().parent) else { return };
