@@ -12,6 +12,7 @@ use integration_tests::raw::RawClient;
 use integration_tests::wait::{PATIENCE, eventually};
 use nix::sys::signal::Signal;
 use zk_client::{Acl, Client, CreateMode, Credentials, Error, Expected, Stat};
+use zk_mini::ZkMini;
 use zk_wire::ErrorCode;
 
 const SESSION_TIMEOUT: i32 = 30_000;
@@ -82,6 +83,24 @@ async fn zk_mini_opens_the_data_of_an_idle(release: Release) {
     }
     let zk = serve(dir.path());
     assert_opened(&zk.addr().to_string(), &owner, &before).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn apache_zookeeper_goes_on_in_the_epoch_of_the_last_election_of_a_simulated_ensemble() {
+    let dir = tempfile::tempdir().unwrap();
+    let zk = ZkMini::builder().servers(3).data_dir(dir.path()).start().await.unwrap();
+    zk.create("/kept", "data").await.unwrap();
+    zk.server(1).unwrap().lead().await.unwrap();
+    zk.restart().await;
+    let last = zk.last_zxid();
+    zk.stop().await;
+
+    let real = RealZooKeeper::builder().data(dir.path()).start().unwrap();
+    let client = Client::connect(&real.connect_string()).await.unwrap();
+    assert_eq!(client.get("/kept").await.unwrap().0, "data");
+    client.create("/later", "", CreateMode::Persistent).await.unwrap();
+    let later = client.exists("/later").await.unwrap().unwrap().czxid;
+    assert_eq!(later.0 >> 32, last.0 >> 32);
 }
 
 /// A snapshot that is taken while the tree changes shows a state that never was. Each server must repair that of the other.
