@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use zk_wire::Millis;
 
@@ -67,6 +68,16 @@ pub enum Error {
     UnknownScheme {
         /// Name of the scheme.
         scheme: String,
+    },
+    /// There is a directory for transaction logs, and no data directory; see
+    /// [`Builder::data_log_dir`](crate::Builder::data_log_dir).
+    #[error(
+        "{} is for transaction logs, and without a data directory there are none: set data_dir(), too, or everything is in \
+         memory", dir.display()
+    )]
+    LogDirAlone {
+        /// Directory for the logs.
+        dir: PathBuf,
     },
     /// The data directory cannot be used.
     #[error(transparent)]

@@ -17,7 +17,7 @@ pub(crate) struct DiskOptions {
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 
-    /// Directory for transaction logs [default: the data directory]
+    /// Directory for transaction logs, beside a --data-dir [default: the data directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_log_dir: Option<PathBuf>,
 
@@ -39,6 +39,17 @@ pub(crate) struct DiskOptions {
     pub(crate) retain_snapshots: Option<NonZeroUsize>,
 }
 
+/// Reason why options of a data directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DiskError {
+    /// Without a data directory everything is in memory, and none of these options has an effect.
+    #[error(
+        "{option} is about data on disk, and without --data-dir the server keeps everything in memory: add --data-dir DIR, or \
+         leave {option} out"
+    )]
+    InMemory { option: &'static str },
+}
+
 impl DiskOptions {
     /// Takes missing options from `other`.
     pub(crate) fn or(self, other: Self) -> Self {
@@ -54,6 +65,22 @@ impl DiskOptions {
     /// Returns the file of an audit log in the directory of the transaction logs.
     pub(crate) fn audit_file(&self) -> Option<PathBuf> {
         self.data_log_dir.as_ref().or(self.data_dir.as_ref()).map(|dir| dir.join(audit_log::FILE))
+    }
+
+    /// Checks, once all sources are merged, that data are kept if an option asks for it.
+    pub(crate) fn check(&self) -> Result<(), DiskError> {
+        if self.data_dir.is_some() {
+            return Ok(());
+        }
+        let about_data = [
+            (self.data_log_dir.is_some(), "--data-log-dir"),
+            (self.sync.is_some(), "--sync"),
+            (self.retain_snapshots.is_some(), "--retain-snapshots"),
+        ];
+        match about_data.into_iter().find(|(is_set, _)| *is_set) {
+            Some((_, option)) => Err(DiskError::InMemory { option }),
+            None => Ok(()),
+        }
     }
 
     /// Opens the audit log, if there is to be one.

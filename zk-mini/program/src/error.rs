@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use crate::access_options::AccessError;
 use crate::audit_log::AuditLogError;
 use crate::client::ClientError;
+use crate::disk_options::DiskError;
 use crate::exec::NoHttp;
 use crate::http_options::TokenError;
 use crate::http_ports::HttpError;
@@ -36,6 +37,8 @@ pub(crate) enum CliError {
     Load(#[from] LoadError),
     #[error(transparent)]
     AuditLog(#[from] AuditLogError),
+    #[error(transparent)]
+    Disk(#[from] DiskError),
     #[error(transparent)]
     Access(#[from] AccessError),
     #[error(transparent)]
@@ -91,6 +94,7 @@ impl CliError {
             | Self::Tls(_)
             | Self::Load(_)
             | Self::Token(_)
+            | Self::Disk(_)
             | Self::Access(_)
             | Self::Http(_)
             | Self::Environment(_)

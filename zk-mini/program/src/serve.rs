@@ -186,6 +186,8 @@ async fn serve(
         ..DiskOptions::default()
     };
     let mut disk = args.disk.or(on_file);
+    disk.check()?;
+    settings.remark_on_memory(disk.data_dir.is_some());
     if file.audits && disk.audit_log.is_none() {
         disk.audit_log = disk.audit_file();
     }

@@ -199,6 +199,15 @@ const FAST_TICK: u32 = 50;
 const LONGEST_TIMEOUT: u32 = 40_000;
 
 impl Settings {
+    /// Warns of a setting that has no effect on a server in memory.
+    pub(crate) fn remark_on_memory(&self, has_data_dir: bool) {
+        if self.private_sessions == Some(true) && !has_data_dir {
+            tracing::warn!(
+                "--private-sessions has no effect without --data-dir: a server in memory always has a secret of its own"
+            );
+        }
+    }
+
     /// Sets what `--fast` stands for. A tick of a file gives way to it.
     fn with_fast_ones(mut self) -> Self {
         if self.fast == Some(true) {

@@ -31,7 +31,7 @@ impl Builder {
 
     /// Sets `dataLogDir`, the directory of the transaction logs, if they are not beside the snapshots in
     /// [`data_dir`](Self::data_dir). If there are data already, move the logs there first: otherwise the server does
-    /// not start.
+    /// not start. Neither does it without a `data_dir`.
     pub fn data_log_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.storage.log_dir = Some(dir.into());
         self

@@ -50,6 +50,9 @@ impl Builder {
         if min > max {
             return Err(Error::SessionTimeouts { min, max });
         }
+        if let (None, Some(dir)) = (&self.data_dir, &self.storage.log_dir) {
+            return Err(Error::LogDirAlone { dir: dir.clone() });
+        }
         #[cfg(feature = "tls")]
         self.prepare_tls()?;
         let count = self.count()?;

@@ -163,6 +163,9 @@ async fn settings_that_contradict_each_other_are_refused() {
     assert!(matches!(builder().tick(Duration::ZERO).start().await, Err(Error::ZeroTick)));
     let contradiction = builder().min_session_timeout(Duration::from_secs(50)).start().await;
     assert!(matches!(contradiction, Err(Error::SessionTimeouts { .. })));
+    // The logs alone would keep nothing.
+    let logs = builder().data_log_dir("/logs").start().await;
+    assert!(matches!(logs, Err(Error::LogDirAlone { .. })));
 }
 
 #[tokio::test]

@@ -107,6 +107,8 @@ const NO_SHUTDOWN: &str = "the server ends with the command of `zk-mini exec`. F
                            /command/REJECTCONNECTIONS refuses new connections";
 
 pub(crate) fn run(mut args: ExecArgs) -> Result<ExitCode, CliError> {
+    args.disk.check()?;
+    args.settings.remark_on_memory(args.disk.data_dir.is_some());
     let sasl = std::mem::take(&mut args.access).read(None)?;
     let access = args.http.access()?;
     args.environment.check(access.is_some())?;

@@ -212,6 +212,20 @@ fn a_bad_option_is_an_error_that_shows_the_right_form() {
 }
 
 #[test]
+fn options_of_data_on_disk_need_a_data_directory() {
+    for option in ["--data-log-dir=logs", "--sync=always", "--retain-snapshots=3"] {
+        for command in [&["serve", "--listen", "127.0.0.1:0", option][..], &["exec", option, "--", "true"]] {
+            let (status, stderr) = Program::start(command).end();
+            assert_eq!(status.code(), Some(2), "{command:?}: {stderr}");
+            assert!(stderr.contains("add --data-dir DIR"), "{stderr}");
+        }
+    }
+    let (status, stderr) = Program::start(&["exec", "--private-sessions", "--", "true"]).end();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    assert!(stderr.contains("--private-sessions has no effect without --data-dir"), "{stderr}");
+}
+
+#[test]
 fn the_loopback_address_of_ipv6_is_served() {
     let zk = Program::start(&["serve", "--listen", "[::1]:0"]);
     let address = zk.address();
