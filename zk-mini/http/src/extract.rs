@@ -2,13 +2,12 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
-use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::connection::TooSlow;
+use crate::connection::unread;
 use crate::error::ApiError;
 
 /// JSON in the body of a request, whatever its content type, or of an answer.
@@ -22,6 +21,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         let Body(bytes) = Body::from_request(request, state).await?;
         if bytes.is_empty() {
             return Err(ApiError::bad_request("the body is empty; JSON is expected"));
+        }
+        // It would be taken for the fields in their order.
+        if bytes.trim_ascii_start().first() == Some(&b'[') {
+            return Err(ApiError::bad_request(
+                "the body is not as expected: it is a list, and an object is expected",
+            ));
         }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         // With the path of the field that is wrong.
@@ -49,10 +54,7 @@ impl<S: Send + Sync> FromRequest<S> for Body {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = Bytes::from_request(request, state).await;
-        bytes.map(Self).map_err(|rejection| match TooSlow::caused(&rejection) {
-            Some(slow) => ApiError::new(StatusCode::REQUEST_TIMEOUT, slow.to_string()),
-            None => ApiError::new(rejection.status(), rejection.body_text()),
-        })
+        bytes.map(Self).map_err(|rejection| unread(&rejection))
     }
 }
 

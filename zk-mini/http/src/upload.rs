@@ -2,11 +2,10 @@
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::StatusCode;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 
-use crate::connection::TooSlow;
+use crate::connection::unread;
 use crate::error::ApiError;
 
 /// Maximum number of bytes that are read and thrown away after a body has become too long: most clients do not look at an answer
@@ -21,10 +20,7 @@ pub(crate) async fn upload(request: Request, max: usize) -> Result<Option<Bytes>
     let mut body: Body = request.into_body();
     let (mut read, mut bytes) = (0_usize, BytesMut::new());
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| match TooSlow::caused(&error) {
-            Some(slow) => ApiError::new(StatusCode::REQUEST_TIMEOUT, slow.to_string()),
-            None => ApiError::bad_request(format!("the body is incomplete: {error}")),
-        })?;
+        let frame = frame.map_err(|error| unread(&error))?;
         let Ok(data) = frame.into_data() else { continue };
         read = read.saturating_add(data.len());
         if read <= max {

@@ -7,9 +7,14 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::BoxError;
+use axum::body::Body;
+use axum::http::StatusCode;
 use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::Sleep;
+
+use crate::error::ApiError;
 
 /// Body of a request. It fails with [`TooSlow`] when its time is over.
 #[derive(Debug)]
@@ -25,11 +30,32 @@ pub(super) struct Arriving {
 #[error("the body did not arrive within {0:?}")]
 pub(crate) struct TooSlow(Duration);
 
-impl TooSlow {
-    /// Finds the failure in an error that it has caused.
-    pub(crate) fn caused<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Self> {
-        std::iter::successors(Some(error), |error| (*error).source()).find_map(|cause| cause.downcast_ref())
+/// A body that is longer than the limit of all bodies.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the body is too long; {0} bytes are allowed")]
+pub(crate) struct TooLong(usize);
+
+/// Returns the error for a body that could not be read.
+pub(crate) fn unread(error: &(dyn Error + 'static)) -> ApiError {
+    if let Some(slow) = cause::<TooSlow>(error) {
+        return ApiError::new(StatusCode::REQUEST_TIMEOUT, slow.to_string());
     }
+    match cause::<TooLong>(error) {
+        Some(long) => ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, long.to_string()),
+        None => ApiError::bad_request(format!("the body is incomplete: {error}")),
+    }
+}
+
+/// Finds the failure in an error that it has caused.
+fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |error| (*error).source()).find_map(|cause| cause.downcast_ref())
+}
+
+/// Bounds a body. It fails with [`TooLong`] beyond so many bytes.
+pub(super) fn bounded(body: Arriving, max: usize) -> Body {
+    Body::new(Limited::new(body, max).map_err(move |error| {
+        if error.is::<LengthLimitError>() { BoxError::from(TooLong(max)) } else { error }
+    }))
 }
 
 impl Arriving {
@@ -38,7 +64,7 @@ impl Arriving {
     }
 }
 
-impl Body for Arriving {
+impl HttpBody for Arriving {
     type Data = Bytes;
     type Error = BoxError;
 

@@ -21,7 +21,6 @@ use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, HeaderName, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
-use http_body_util::Limited;
 use hyper::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -37,7 +36,7 @@ use crate::places::ConnectionPlace;
 
 pub(crate) use accept::accept;
 use arriving::Arriving;
-pub(crate) use arriving::TooSlow;
+pub(crate) use arriving::unread;
 pub(crate) use at_end::AtEnd;
 use patient::Patient;
 use worded::Worded;
@@ -169,7 +168,7 @@ fn admit(
         let error = ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, message);
         return Err(Box::new(guard::answer(error, parts.uri.path())));
     }
-    Ok(Request::from_parts(parts, Body::new(Limited::new(body, max))))
+    Ok(Request::from_parts(parts, arriving::bounded(body, max)))
 }
 
 /// Returns true for a path that takes data, whose limit depends on what they are.

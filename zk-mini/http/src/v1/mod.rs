@@ -4,6 +4,7 @@
 
 mod clock;
 mod connections;
+mod declared;
 mod diff;
 mod entry;
 mod event_feed;
@@ -24,9 +25,10 @@ mod status;
 mod tree;
 mod watches;
 
-use axum::Router;
 use axum::extract::OriginalUri;
 use axum::http::{Method, StatusCode};
+use axum::middleware::from_fn;
+use axum::{Extension, Router};
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::error::ApiError;
@@ -56,6 +58,7 @@ pub(crate) fn router() -> Router {
     ];
     let all = topics.into_iter().fold(OpenApiRouter::with_openapi(openapi::base()), OpenApiRouter::merge);
     let (router, api) = all.split_for_parts();
+    let router = router.route_layer(from_fn(declared::check)).layer(Extension(declared::Declared::of(&api)));
     let router = router.fallback(unknown_path).method_not_allowed_fallback(wrong_method);
     router.layer(openapi::layer(api))
 }

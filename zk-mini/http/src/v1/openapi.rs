@@ -4,11 +4,13 @@ use axum::Extension;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use utoipa::OpenApi;
+use utoipa::openapi::path::PathItem;
+use utoipa::openapi::{Content, Ref, ResponseBuilder};
+use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorBody};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -48,9 +50,23 @@ pub(super) fn layer(mut api: utoipa::openapi::OpenApi) -> Extension<Description>
     // A description has no wildcards: the text of the parameter says what it may be.
     let whole = |path: &str| format!("/v1{}", path.replace("{*", "{"));
     let paths = std::mem::take(&mut api.paths.paths);
-    api.paths.paths = paths.into_iter().map(|(path, item)| (whole(&path), item)).collect();
+    api.paths.paths = paths.into_iter().map(|(path, item)| (whole(&path), refusing(item))).collect();
     // What derives `Serialize` with text as keys can be written; an empty text would be reported by the handler.
     Extension(Description(serde_json::to_vec(&api).unwrap_or_default().into()))
+}
+
+/// Gives all calls of a path the answer to parameters and bodies that they do not take.
+fn refusing(mut item: PathItem) -> PathItem {
+    let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
+    for operation in operations.into_iter().flatten() {
+        let content = Content::new(Some(Ref::from_schema_name(ErrorBody::name())));
+        let response = ResponseBuilder::new()
+            .description("a parameter or a body that the call does not take")
+            .content("application/json", content)
+            .build();
+        operation.responses.responses.entry("400".into()).or_insert(response.into());
+    }
+    item
 }
 
 /// This description.

@@ -73,6 +73,34 @@ async fn every_call_that_is_described_is_served_and_no_other_method() {
 }
 
 #[tokio::test]
+async fn every_call_refuses_what_it_does_not_take() {
+    let (zk, http) = start(ZkMini::builder()).await;
+    let rule = json!({"when": {"connect": true, "nth": 9}, "then": {"refuse": true}});
+    http.post("/v1/faults", rule).await.json(200);
+    let api = http.get("/v1/openapi.json").await.json(200);
+    for (template, item) in api["paths"].as_object().unwrap() {
+        let path = filled(template);
+        for (method, operation) in item.as_object().unwrap() {
+            let method = method.to_uppercase();
+            let answer = http.send(&method, &format!("{path}?no_such=1"), &[], b"").await;
+            assert!(answer.error(400).contains("no_such"), "{method} {path}: {}", answer.text());
+            if operation.get("requestBody").is_none() {
+                for body in [&br#"{"all":true}"#[..], b"[]", &[b' '; 1 << 16]] {
+                    let answer = http.send(&method, &path, &[], body).await;
+                    assert!(answer.error(400).contains("takes no body"), "{}", answer.text());
+                }
+            }
+            assert!(operation["responses"]["400"].is_object(), "{method} {path}");
+        }
+    }
+    let status = http.get("/v1/status").await.json(200);
+    assert_eq!((&status["frozen"], zk.faults().len()), (&json!(false), 1), "nothing was done");
+    http.post("/v1/reset", json!({})).await.json(200);
+    let remedy = http.post("/v1/reset", json!({"all": true})).await.error(400);
+    assert!(remedy.contains("/v1/reset?all=…"), "{remedy}");
+}
+
+#[tokio::test]
 async fn answers_are_as_the_description_says() {
     let (zk, http) = start(ZkMini::builder()).await;
     let client = Client::connect(&zk.connect_string()).await.unwrap();
