@@ -69,7 +69,8 @@ func (s *Server) CatchUpServer(number int) error {
 	return s.Call("POST", serverPath(number, "lag"), map[string]bool{"none": true}, nil)
 }
 
-// LoseQuorum closes all connections; only clients that ask for read-only service are served until RegainQuorum.
+// LoseQuorum closes all connections; only clients that ask for read-only service are served until RegainQuorum. A single server
+// has no quorum to lose: an error.
 func (s *Server) LoseQuorum() error { return s.setQuorum(true) }
 
 // RegainQuorum gets the quorum back, if more than half of the servers take part.

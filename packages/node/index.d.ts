@@ -62,7 +62,10 @@ export class ZkMini {
   servers(): Promise<ServerInfo[]>;
   /** One server of an ensemble, counted from 1: to be stopped, cut off, frozen, and more. */
   server(number: number): Server;
-  /** Loses the quorum: all connections are closed, and only clients that ask for read-only service are served. */
+  /**
+   * Loses the quorum of an ensemble: all connections are closed, and only clients that ask for read-only service are served. A single
+   * server has none to lose: an error.
+   */
   loseQuorum(): Promise<void>;
   /** Gets the quorum back, if more than half of the servers take part. */
   regainQuorum(): Promise<void>;

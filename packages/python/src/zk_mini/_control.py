@@ -76,7 +76,10 @@ class Control:
         return Server(self._http, number)
 
     def lose_quorum(self) -> None:
-        """Loses the quorum: all connections are closed, and only clients that ask for read-only service are served."""
+        """Loses the quorum of an ensemble: all connections are closed, and only clients that ask for read-only service are served.
+
+        A single server has none to lose: an error.
+        """
         self._http.json("POST", "/v1/quorum", body={"lost": True})
 
     def regain_quorum(self) -> None:

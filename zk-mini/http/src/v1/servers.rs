@@ -14,6 +14,7 @@ use crate::blocking::completely;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Json, Path};
 use crate::hex::Hex;
+use crate::whole::Whole;
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new()
@@ -53,14 +54,14 @@ struct ServerBody {
 
 /// Lag of a server behind the leader: one of the fields.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object such as {\"transactions\":5}")]
 struct LagBody {
     /// Transactions that it does not apply before one of its clients needs them.
     #[serde(skip_serializing_if = "Option::is_none")]
-    transactions: Option<u64>,
+    transactions: Option<Whole>,
     /// Milliseconds after which it applies a transaction.
     #[serde(skip_serializing_if = "Option::is_none")]
-    ms: Option<u64>,
+    ms: Option<Whole>,
     /// True for no lag.
     #[serde(skip_serializing_if = "Option::is_none")]
     none: Option<bool>,
@@ -68,7 +69,7 @@ struct LagBody {
 
 /// The quorum of an ensemble.
 #[derive(Clone, Copy, Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "{\"lost\":true} or {\"lost\":false}")]
 struct QuorumBody {
     /// True to lose it, false to get it back.
     lost: bool,
@@ -78,8 +79,8 @@ impl From<Lag> for LagBody {
     fn from(lag: Lag) -> Self {
         match lag {
             Lag::None => Self { none: Some(true), ..Self::default() },
-            Lag::Transactions(count) => Self { transactions: Some(count), ..Self::default() },
-            Lag::Time(by) => Self { ms: Some(by.0), ..Self::default() },
+            Lag::Transactions(count) => Self { transactions: Some(Whole(count)), ..Self::default() },
+            Lag::Time(by) => Self { ms: Some(Whole(by.0)), ..Self::default() },
         }
     }
 }
@@ -87,8 +88,10 @@ impl From<Lag> for LagBody {
 impl LagBody {
     fn lag(self) -> Result<Lag, ApiError> {
         match self {
-            Self { transactions: Some(count), ms: None, none: None } => Ok(Lag::Transactions(count)),
-            Self { transactions: None, ms: Some(ms), none: None } => Ok(Lag::time(Duration::from_millis(ms))),
+            Self { transactions: Some(count), ms: None, none: None } => Ok(Lag::Transactions(count.0)),
+            Self { transactions: None, ms: Some(ms), none: None } => {
+                Ok(Lag::time(Duration::from_millis(ms.0)))
+            }
             Self { transactions: None, ms: None, none: Some(true) } => Ok(Lag::None),
             _ => Err(ApiError::bad_request(
                 "a lag is {\"transactions\":N}, {\"ms\":N} or {\"none\":true}: one of these",
@@ -210,11 +213,17 @@ async fn lag(
 /// Loses the quorum, or gets it back: all connections are closed. Without it only read-only clients are served.
 #[utoipa::path(post, path = "/quorum", tag = "servers", request_body = QuorumBody, responses(
     (status = 200, body = [ServerBody]), (status = 400, body = ErrorBody),
+    (status = 404, description = "this is a single server", body = ErrorBody),
 ))]
 async fn quorum(
     app: App,
     Json(QuorumBody { lost }): Json<QuorumBody>,
 ) -> Result<Json<Vec<ServerBody>>, ApiError> {
+    if app.server.servers().is_empty() {
+        return Err(ApiError::not_found(
+            "no quorum: this is a single server, not an ensemble; set the number of its servers when it is built, or with --servers",
+        ));
+    }
     completely(async move {
         if lost {
             app.server.lose_quorum().await;

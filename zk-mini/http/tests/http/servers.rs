@@ -211,3 +211,30 @@ async fn a_reset_of_all_mends_the_servers() {
         assert_eq!((&row["state"], &row["lag"]), (&"running".into(), &json!({"none": true})));
     }
 }
+
+#[tokio::test]
+async fn a_single_server_has_no_quorum_to_lose() {
+    let (_zk, single) = start(ZkMini::builder()).await;
+    for lost in [true, false] {
+        let message = single.post("/v1/quorum", json!({"lost": lost})).await.error(404);
+        assert!(message.contains("this is a single server"), "{message}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_object_changes_nothing() {
+    let (_zk, http) = three().await;
+    for (path, body, said) in [
+        ("/v1/quorum", json!([true]), "it is a list, and an object is expected"),
+        ("/v1/quorum", json!([]), "it is a list"),
+        ("/v1/quorum", Value::String("lost".into()), r#"expected {"lost":true} or {"lost":false}"#),
+        ("/v1/servers/1/lag", json!([5]), "it is a list"),
+        ("/v1/servers/1/lag", json!(5), r#"expected an object such as {"transactions":5}"#),
+        ("/v1/servers/1/lag", json!({"transactions": 1e20}), "expected a whole number from 0 to"),
+    ] {
+        let message = http[0].post(path, body).await.error(400);
+        assert!(message.contains(said) && !message.contains("struct"), "{message}");
+    }
+    let servers = http[0].get("/v1/servers").await.json(200);
+    assert_eq!((&servers[0]["lag"], &servers[0]["state"]), (&json!({"none": true}), &json!("running")));
+}

@@ -210,7 +210,7 @@ public final class ZkMini implements AutoCloseable {
 
     /**
      * Loses the quorum of an ensemble: all connections are closed, and only clients that ask for read-only service are served until
-     * {@link #regainQuorum}.
+     * {@link #regainQuorum}. A single server has none to lose, and refuses with a {@link NotFoundException}.
      */
     public void loseQuorum() {
         http.postAny("/v1/quorum", "lost", true);
