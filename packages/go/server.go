@@ -199,7 +199,7 @@ func (s *Server) Sessions() ([]Session, error) { return get[[]Session](s, "/v1/s
 // Connections returns all connections of ZooKeeper clients.
 func (s *Server) Connections() ([]Connection, error) { return get[[]Connection](s, "/v1/connections") }
 
-// Watches returns all watches.
+// Watches returns all watches. More than 10,000 are an error.
 func (s *Server) Watches() ([]Watch, error) { return get[[]Watch](s, "/v1/watches") }
 
 // Fault adds a rule: when something goes wrong, and what goes wrong then.

@@ -97,7 +97,7 @@ class Control:
         return [Connection.from_json(connection) for connection in self._http.json("GET", "/v1/connections")]
 
     def watches(self, path: Optional[str] = None) -> list[Watch]:
-        """Returns the watches of all clients, or those on paths that fit, such as ``/members/*``."""
+        """Returns the watches of all clients, or those on paths that fit, such as ``/members/*``. More than 10,000 are an error."""
         return [Watch.from_json(watch) for watch in self._http.json("GET", "/v1/watches", {"path": path})]
 
     def expire(self, session: Target) -> str:

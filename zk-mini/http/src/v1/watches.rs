@@ -13,8 +13,8 @@ use crate::extract::{Json, Query};
 use crate::hex::Hex;
 use crate::v1::paths;
 
-/// Number of watches that are listed, unless the request says so.
-const USUAL: usize = 10_000;
+/// Maximum number of watches in an answer, unless the request sets one.
+const MOST: usize = 10_000;
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(list))
@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter {
 struct Which {
     /// Path, or a pattern: `*` stands for any characters within one name, `/a/**` for everything below `/a`.
     path: Option<String>,
-    /// Maximum number of watches; 10,000 unless set.
+    /// Maximum number of watches, of which the first by path are listed; unless set, more than 10,000 are an error.
     limit: Option<usize>,
 }
 
@@ -45,7 +45,8 @@ struct Watch {
 
 /// Watches of clients, sorted by path.
 #[utoipa::path(get, path = "/watches", tag = "sessions", params(Which), responses(
-    (status = 200, body = [Watch]), (status = 400, body = ErrorBody),
+    (status = 200, body = [Watch]),
+    (status = 400, description = "bad pattern, or the answer would be too large", body = ErrorBody),
 ))]
 async fn list(app: App, Query(which): Query<Which>) -> Result<Json<Vec<Watch>>, ApiError> {
     let glob = which.path.filter(|path| !path.is_empty()).map(|path| paths::glob(&path)).transpose()?;
@@ -53,9 +54,22 @@ async fn list(app: App, Query(which): Query<Which>) -> Result<Json<Vec<Watch>>, 
     let listed = blocking(move || {
         let watches = app.server.watches().into_iter();
         let matching = watches.filter(|watch| glob.as_ref().is_none_or(|glob| glob.matches(&watch.path)));
-        Ok(matching.take(which.limit.unwrap_or(USUAL)).map(Watch::from).collect())
+        let Some(limit) = which.limit else { return all(matching) };
+        Ok(matching.take(limit).map(Watch::from).collect())
     });
     listed.await.map(Json)
+}
+
+/// Lists all watches: a list that is cut, and does not say so, would hide a leak.
+fn all(watches: impl Iterator<Item = WatchInfo>) -> Result<Vec<Watch>, ApiError> {
+    let all: Vec<_> = watches.collect();
+    if all.len() > MOST {
+        return Err(ApiError::bad_request(format!(
+            "there are {} such watches, and an answer has at most {MOST}: narrow them down with path, or take the first ones with limit",
+            all.len()
+        )));
+    }
+    Ok(all.into_iter().map(Watch::from).collect())
 }
 
 impl From<WatchInfo> for Watch {

@@ -1,6 +1,7 @@
 //! `/v1/sessions`, `/v1/connections` and `/v1/watches`.
 
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 use zk_client::{Client as ZkClient, CreateMode};
 use zk_mini::{On, Then, ZkMini};
 
@@ -49,6 +50,26 @@ async fn a_session_is_listed_with_what_it_has() {
     assert_eq!(watches, watch);
     assert_eq!(http.get("/v1/watches?path=/*/x").await.json(200), json!([]));
     assert!(http.get("/v1/watches?path=leader").await.error(400).contains("\"leader\""));
+}
+
+#[tokio::test]
+async fn more_watches_than_an_answer_holds_are_an_error_unless_some_are_enough() {
+    let (zk, http) = start(ZkMini::builder()).await;
+    let client = connected(&zk).await;
+    let mut asked = JoinSet::new();
+    for n in 0..10_001 {
+        let client = client.clone();
+        asked.spawn(async move { client.exists_and_watch(&format!("/{n}")).await.unwrap().1 });
+    }
+    let _watches = asked.join_all().await;
+    let message = http.get("/v1/watches").await.error(400);
+    assert!(message.contains("10001 such watches") && message.contains("at most 10000"), "{message}");
+    let count = async |query: &str| {
+        let watches = http.get(&format!("/v1/watches?{query}")).await.json(200);
+        watches.as_array().unwrap().len()
+    };
+    assert_eq!(count("limit=10000").await, 10_000);
+    assert_eq!(count("path=/9*").await, 1_111);
 }
 
 #[tokio::test]

@@ -231,7 +231,7 @@ public final class ZkMini implements AutoCloseable {
         return JsonObject.objects(http.getList("/v1/connections"), Connection::new);
     }
 
-    /** {@return all watches} */
+    /** {@return all watches; more than 10,000 are an error} */
     public List<Watch> watches() {
         return JsonObject.objects(http.getList("/v1/watches"), Watch::new);
     }
