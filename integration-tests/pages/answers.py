@@ -9,7 +9,7 @@ WIDTH = 110
 VARYING = re.compile(
     r"""
     (?P<connection> (?<={"id":")0x[0-9a-f]+(?=","client") )
-  | (?P<count>     (?<="connection":")0x[0-9a-f]+ | (?<="connections":\[")0x[0-9a-f]+ | (?<="seq":)\d+ | (?<=^id:\ )\d+
+  | (?P<count>     (?<="connection":")0x[0-9a-f]+ | (?<="connections":\[")0x[0-9a-f]+ | (?<="seq":)\d+ | (?<=^id:\ )\d+-[0-9a-f]+
                  | (?<="received":)\d+ | (?<="sent":)\d+ | (?<="xid":)\d+ | (?<="monotonic_ms":)\d+ | (?<="next_deadline_ms":)(?:\d+|null)
                  # The data of an instance name its process, whose number may have fewer digits.
                  | (?<=ephemeral,\ )\d+(?=\ bytes) )

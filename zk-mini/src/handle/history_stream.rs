@@ -72,6 +72,13 @@ impl Handle {
     pub fn next_seq(&self) -> u64 {
         self.engine.look(|state| state.core.history.next_seq())
     }
+
+    /// Returns a number that tells the history of this server from others, such as that of an earlier process at the same
+    /// address: each numbers its entries from 1. It is chosen at random.
+    #[must_use]
+    pub fn history_id(&self) -> u32 {
+        self.engine.history_id
+    }
 }
 
 impl HistoryStream {

@@ -69,6 +69,8 @@ pub(crate) struct Engine {
     /// Notified when the server has stopped.
     ended: Notify,
     pub(crate) changes: Changes,
+    /// Number that tells the history from those of other servers.
+    pub(crate) history_id: u32,
 }
 
 /// Properties of a server that do not change while it runs.
@@ -190,6 +192,7 @@ impl Engine {
             moving: tokio::sync::Mutex::default(),
             ended: Notify::new(),
             changes: Changes::default(),
+            history_id: fastrand::u32(..),
         }
     }
 

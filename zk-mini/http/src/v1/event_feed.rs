@@ -9,6 +9,7 @@ use zk_mini::{HistoryNews, HistoryStream};
 
 use crate::event_streams::EventStreamPlace;
 use crate::v1::entry::{EntryBody, Filter};
+use crate::v1::events::id_of;
 
 /// Time from an entry to the look at it: a busy server is asked once for all that happens meanwhile.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -20,6 +21,8 @@ const AT_ONCE: usize = 32;
 #[derive(Debug)]
 pub(super) struct EventFeed {
     news: HistoryStream,
+    /// Tag of the history.
+    history: u32,
     filter: Filter,
     place: EventStreamPlace,
 }
@@ -31,8 +34,8 @@ struct Missed {
 }
 
 impl EventFeed {
-    pub(super) fn new(news: HistoryStream, filter: Filter, place: EventStreamPlace) -> Self {
-        Self { news: news.with_pause(PAUSE).with_at_once(AT_ONCE), filter, place }
+    pub(super) fn new(news: HistoryStream, history: u32, filter: Filter, place: EventStreamPlace) -> Self {
+        Self { news: news.with_pause(PAUSE).with_at_once(AT_ONCE), history, filter, place }
     }
 
     /// Returns the next event; `None` if the server has stopped.
@@ -44,7 +47,7 @@ impl EventFeed {
             self.place.hold(self.news.taken());
             match news {
                 HistoryNews::Entry(entry) if self.filter.holds(&entry) => {
-                    let event = Event::default().id(entry.seq.to_string()).event(entry.kind.name());
+                    let event = Event::default().id(id_of(entry.seq, self.history)).event(entry.kind.name());
                     return event.json_data(EntryBody::from(*entry)).ok();
                 }
                 HistoryNews::Missed(missed) => {

@@ -35,10 +35,10 @@ struct Which {
     kind: Option<String>,
 }
 
-/// Entries of the history as they happen, as server-sent events: `id` is the entry's `seq`, `event` its `kind`, `data` the entry. The
-/// event `missed` with `{"missed":N}` tells how many entries were pushed out before they could be sent. A stream resumes behind
-/// `Last-Event-ID`; it ends with the server, and if its client does not read.
-#[utoipa::path(get, path = "/events", tag = "history", params(Which, ("Last-Event-ID" = Option<u64>, Header)), responses(
+/// Entries of the history as they happen, as server-sent events: `id` is the entry's `seq` with a tag of the history, which another run
+/// of the server does not have, `event` its `kind`, `data` the entry. The event `missed` with `{"missed":N}` tells how many entries were pushed out before they could be sent. A stream resumes behind
+/// `Last-Event-ID`, with all entries if that has another tag; it ends with the server, and if its client does not read.
+#[utoipa::path(get, path = "/events", tag = "history", params(Which, ("Last-Event-ID" = Option<String>, Header)), responses(
     (status = 200, body = EntryBody, content_type = "text/event-stream"), (status = 400, body = ErrorBody),
     (status = 503, body = ErrorBody, description = "too many streams"),
 ))]
@@ -46,21 +46,39 @@ async fn events(app: App, headers: HeaderMap, Query(which): Query<Which>) -> Res
     let filter = Filter::read(which.path, which.session, which.kind)?;
     let next = app.server.next_seq();
     let seen = match headers.get("last-event-id") {
-        Some(id) => Some(number("Last-Event-ID", &String::from_utf8_lossy(id.as_bytes()))?),
+        Some(id) => Some(seen(&String::from_utf8_lossy(id.as_bytes()), app.server.history_id())?),
         None => given(which.since_seq).map(|seq| number("since_seq", &seq)).transpose()?,
     };
     let begin = match seen {
-        // Numbers of an earlier process: this one has another history.
+        // A number of another history, such as that of an earlier process.
         Some(seen) if seen >= next => 1,
         Some(seen) => seen + 1,
         None => next,
     };
     let place = app.shared.event_stream()?;
-    let feed = EventFeed::new(app.server.watch_history(begin), filter, place);
+    let feed = EventFeed::new(app.server.watch_history(begin), app.server.history_id(), filter, place);
     let events = stream::unfold(feed, |mut feed| async move {
         let event = feed.next().await?;
         Some((Ok::<Event, Infallible>(event), feed))
     });
     let keep_alive = KeepAlive::new().interval(app.shared.settings.event_keep_alive);
     Ok(Sse::new(events).keep_alive(keep_alive).into_response())
+}
+
+/// Returns the id of the event with an entry.
+pub(super) fn id_of(seq: u64, history: u32) -> String {
+    format!("{seq}-{history:x}")
+}
+
+/// Returns the number of the entry that an event was about; 0 if that was in another history. A number alone is taken for one of this
+/// history.
+fn seen(id: &str, history: u32) -> Result<u64, ApiError> {
+    let Some((seq, tag)) = id.split_once('-') else { return number("Last-Event-ID", id) };
+    let tag = u32::from_str_radix(tag, 16).map_err(|_| {
+        ApiError::bad_request(format!(
+            "Last-Event-ID is {id:?}; it is the id of an event, such as 100-1a22bb"
+        ))
+    })?;
+    let seq = number("Last-Event-ID", seq)?;
+    Ok(if tag == history { seq } else { 0 })
 }

@@ -18,7 +18,10 @@ struct Events {
 
 #[derive(Debug, PartialEq)]
 struct Event {
+    /// Number in the id.
     id: Option<u64>,
+    /// The whole id.
+    tagged: String,
     kind: String,
     data: Value,
 }
@@ -52,11 +55,14 @@ impl Events {
 
     /// Returns the next event; `None` at the end.
     async fn next(&mut self) -> Option<Event> {
-        let mut event = Event { id: None, kind: String::new(), data: Value::Null };
+        let mut event = Event { id: None, tagged: String::new(), kind: String::new(), data: Value::Null };
         loop {
             let line = self.line().await?;
             match line.split_once(": ") {
-                Some(("id", id)) => event.id = Some(id.parse().unwrap()),
+                Some(("id", id)) => {
+                    let (seq, _) = id.split_once('-').expect("a tag");
+                    (event.id, event.tagged) = (Some(seq.parse().unwrap()), id.to_owned());
+                }
                 Some(("event", kind)) => event.kind = kind.into(),
                 Some(("data", data)) => event.data = serde_json::from_str(data).unwrap(),
                 // Lengths of chunks, ends of events, and comments.
@@ -109,6 +115,27 @@ async fn a_stream_resumes_without_gap_or_repetition() {
 }
 
 #[tokio::test]
+async fn a_stream_that_resumes_at_another_server_gets_its_whole_history() {
+    let (zk, http) = start(ZkMini::builder()).await;
+    zk.create("/old", "").await.unwrap();
+    let id = Events::open(http, "?since_seq=0", "").await.next().await.unwrap().tagged;
+    let mut again = Events::open(http, "", &format!("last-event-id: {id}\r\n")).await;
+    zk.create("/next", "").await.unwrap();
+    assert_eq!(again.next().await.unwrap().id, Some(2), "the same server goes on");
+
+    let (zk, http) = start(ZkMini::builder()).await;
+    for name in ["/new", "/newer"] {
+        zk.create(name, "").await.unwrap();
+    }
+    let mut events = Events::open(http, "", &format!("last-event-id: {id}\r\n")).await;
+    assert_eq!(events.next().await.unwrap().data["path"], "/new");
+    for id in ["1-", "1-x", "-1", "x-1"] {
+        let answer = http.send("GET", "/v1/events", &[("last-event-id", id)], b"").await;
+        assert!(answer.error(400).contains("Last-Event-ID"), "{id}");
+    }
+}
+
+#[tokio::test]
 async fn a_stream_that_resumes_too_late_is_told_what_it_has_missed() {
     let (zk, http) = start(ZkMini::builder().history(10)).await;
     for n in 1..=30 {
@@ -116,7 +143,7 @@ async fn a_stream_that_resumes_too_late_is_told_what_it_has_missed() {
     }
     let mut events = Events::open(http, "", "last-event-id: 5\r\n").await;
     let missed = events.next().await.unwrap();
-    assert_eq!(missed, Event { id: None, kind: "missed".into(), data: json!({"missed": 15}) });
+    assert_eq!((missed.id, &*missed.kind, missed.data), (None, "missed", json!({"missed": 15})));
     assert_eq!(events.next().await.unwrap().id, Some(21));
 }
 
