@@ -60,6 +60,7 @@
 //! | `snapshot` | writes a file on the server, too | writes none |
 //! | `snapshot`, `restore` | one in a while, others get 429 | as often as asked for |
 //! | `hash` | digests from the 128th transaction on | none |
+//! | `observers` | of each observer its connection, too | its number: `sid` |
 //! | `zabstate`, `voting_view` | addresses of servers for each other | names only, where `/zookeeper/config` has no others: nothing listens there |
 //! | `system_properties`, and `java.` in `environment` | those of Java | those that mean something here |
 //!
@@ -80,8 +81,8 @@
 //! `/command/ACTION` and `/command/ACTION/PARAMETER` are the commands of the controller in Apache ZooKeeper's tests, with its names (in any case)
 //! and status codes: `PING`, `SHUTDOWN`, `CLOSECONNECTION[/SESSION]`, `EXPIRESESSION[/SESSION]`, `REJECTCONNECTIONS`,
 //! `ADDDELAY[/MILLISECONDS]`, `FAILREQUESTS[/COUNT]`, `NORESPONSE[/COUNT]`, `RESET`, `ELECTNEWLEADER`. They are POST here, but
-//! `PING`. `RESET` removes the rules that these commands made, and no others. `ELECTNEWLEADER` is accepted and changes nothing: the server is
-//! the only one. `SHUTDOWN` ends the program; see [`Settings::on_shutdown`]. Under `zk-mini exec` it is refused.
+//! `PING`. `RESET` removes the rules that these commands made, and no others. `ELECTNEWLEADER` lets another
+//! server of an ensemble lead (409 if none can), and changes nothing on a single server. `SHUTDOWN` ends the program; see [`Settings::on_shutdown`]. Under `zk-mini exec` it is refused.
 
 #![forbid(unsafe_code)]
 

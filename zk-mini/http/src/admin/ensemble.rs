@@ -158,6 +158,23 @@ pub(super) fn voting_view(command: &str, server: &Handle) -> Response {
     reply::fields(command, View { current_config: members })
 }
 
+/// Lists the observers that follow the leader; other servers have none.
+pub(super) fn observers(command: &str, server: &Handle) -> Response {
+    #[derive(Serialize)]
+    struct Observer {
+        sid: usize,
+    }
+    #[derive(Serialize)]
+    struct Observers {
+        synced_observers: usize,
+        observers: Vec<Observer>,
+    }
+    let leads = Membership::of(server).is_some_and(|place| place.number == place.leader);
+    let all = server.servers().into_iter().filter(|info| leads && info.role == Role::Observer);
+    let observers: Vec<_> = all.map(|info| Observer { sid: info.server }).collect();
+    reply::fields(command, Observers { synced_observers: observers.len(), observers })
+}
+
 pub(super) fn zabstate(command: &str, server: &Handle) -> Response {
     #[derive(Serialize)]
     struct ZabState {

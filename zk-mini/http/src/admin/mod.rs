@@ -154,12 +154,7 @@ fn perform(command: Command, name: &str, server: &Handle, parameters: &Parameter
         Command::Leader => ensemble::leader(name, server),
         Command::Monitor => server::monitor(name, server),
         Command::ObserverConnectionStatReset | Command::Ruok => reply::fields(name, NoFields {}),
-        Command::Observers => {
-            let mut fields = Fields::default();
-            fields.put("synced_observers", 0);
-            fields.put("observers", Value::Array(Vec::new()));
-            reply::fields(name, fields)
-        }
+        Command::Observers => ensemble::observers(name, server),
         Command::ServerStats => reply::fields(name, server::stats(server)),
         Command::SetTraceMask => set_trace_mask(name, server, parameters),
         Command::Snapshot => {

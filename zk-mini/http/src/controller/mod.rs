@@ -15,7 +15,7 @@ use axum::http::header::ALLOW;
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use zk_mini::{On, RuleError, Then};
+use zk_mini::{Handle, On, Role, RuleError, Then};
 use zk_wire::ErrorCode;
 
 use crate::app::App;
@@ -97,11 +97,26 @@ async fn run(action: Action, app: &App) -> Result<&'static str, Failed> {
             app.shared.made.set(server, Kind::Silence, counted(Then::apply_and_be_silent(), count))?;
         }
         Action::Reset => app.shared.made.reset(server),
-        Action::ElectNewLeader => {
-            return Ok("this server is the only one: it stays the leader, and no client notices\n");
-        }
+        Action::ElectNewLeader => return elect(server).await,
     }
     Ok("")
+}
+
+/// Lets another server lead: the follower with the highest number that can.
+async fn elect(server: &Handle) -> Result<&'static str, Failed> {
+    let servers = server.servers();
+    if servers.is_empty() {
+        return Ok("this server is the only one: it stays the leader, and no client notices\n");
+    }
+    for candidate in servers.iter().rev().filter(|info| info.role == Role::Follower) {
+        if let Ok(candidate) = server.server(candidate.server)
+            && candidate.lead().await.is_ok()
+        {
+            return Ok("");
+        }
+    }
+    let message = "no other server can lead: there must be a follower with a vote, and a quorum; GET /v1/servers shows all";
+    Err(Failed(StatusCode::CONFLICT, message.to_owned()))
 }
 
 /// Ends the program or takes the server down, after the answer; or refuses to.

@@ -213,6 +213,34 @@ async fn a_reset_of_all_mends_the_servers() {
 }
 
 #[tokio::test]
+async fn the_controller_lets_another_server_of_an_ensemble_lead() {
+    let (zk, http) = three().await;
+    let leader = async || http[0].get("/commands/leader").await.json(200)["leader_id"].clone();
+    assert_eq!(leader().await, 3);
+    assert_eq!(http[0].post("/command/ELECTNEWLEADER", Value::Null).await.status, 200);
+    assert_eq!(leader().await, 2);
+    zk.lose_quorum().await;
+    let refused = http[0].post("/command/ELECTNEWLEADER", Value::Null).await;
+    assert_eq!(refused.status, 409, "{}", refused.text());
+    assert!(refused.text().contains("no other server can lead"), "{}", refused.text());
+}
+
+#[tokio::test]
+async fn an_operator_hears_of_the_observers_at_the_leader() {
+    let (zk, _) = start(ZkMini::builder().servers(3).observers(1)).await;
+    let http = |number| support::Client { addr: zk.server(number).unwrap().addr().unwrap() };
+    let observers = http(3).get("/commands/observers").await.json(200);
+    assert_eq!(observers["observers"], json!([{"sid": 4}]));
+    assert_eq!(
+        observers["synced_observers"],
+        http(3).get("/commands/monitor").await.json(200)["synced_observers"]
+    );
+    assert_eq!(http(1).get("/commands/observers").await.json(200)["observers"], json!([]));
+    zk.server(4).unwrap().stop().await;
+    assert_eq!(http(3).get("/commands/observers").await.json(200)["synced_observers"], 0);
+}
+
+#[tokio::test]
 async fn a_single_server_has_no_quorum_to_lose() {
     let (_zk, single) = start(ZkMini::builder()).await;
     for lost in [true, false] {
