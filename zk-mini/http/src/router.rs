@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{StatusCode, Uri};
+use axum::http::{Method, StatusCode, Uri};
 use axum::routing::any;
 
 use crate::face::Face;
@@ -15,7 +15,8 @@ pub(crate) fn of(face: &Face) -> Router {
             // A nested router does not get its own path with a slash at the end.
             let v1 = Router::new().nest("/v1", v1::router()).route("/v1/", any(v1::unknown_path));
             let control = page::router().merge(v1).merge(controller::router());
-            control.merge(admin::routes()).merge(metrics::routes()).fallback(nothing_there)
+            let router = control.merge(admin::routes()).merge(metrics::routes()).fallback(nothing_there);
+            router.method_not_allowed_fallback(wrong_method)
         }
         Face::Admin { metrics, .. } => {
             let commands = face.commands().map(admin::routes_at);
@@ -25,6 +26,11 @@ pub(crate) fn of(face: &Face) -> Router {
     };
     // Connections bound all bodies, by the settings.
     router.layer(DefaultBodyLimit::disable())
+}
+
+async fn wrong_method(method: Method, uri: Uri) -> (StatusCode, String) {
+    let text = format!("{} has no {method}; the header Allow lists its methods\n", uri.path());
+    (StatusCode::METHOD_NOT_ALLOWED, text)
 }
 
 async fn nothing_there(uri: Uri) -> (StatusCode, String) {

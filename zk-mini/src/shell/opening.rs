@@ -23,9 +23,6 @@ pub(crate) enum Opening {
 /// First byte of a TLS handshake. As that of a length it means 352 MiB or more, which few servers accept.
 const TLS_HANDSHAKE: u8 = 0x16;
 
-/// First bytes of HTTP's methods. As the length of a frame each is over 1 GB, which no server accepts.
-const HTTP: [&[u8; Opening::LEN]; 6] = [b"GET ", b"PUT ", b"POST", b"HEAD", b"DELE", b"OPTI"];
-
 impl Opening {
     /// Number of bytes that tell the protocol.
     pub(crate) const LEN: usize = 4;
@@ -49,9 +46,11 @@ impl Opening {
         words.request(first, rest).map_or(Self::Frame, Self::FourLetterWord)
     }
 
-    /// Returns true if a connection that begins with these bytes speaks HTTP.
+    /// Returns true if a connection that begins with these bytes speaks HTTP: a method, known or not, begins with capital letters. As
+    /// the length of a frame they are over 1 GB, which no server accepts.
     pub(crate) fn is_http(first: &[u8; Self::LEN]) -> bool {
-        HTTP.contains(&first)
+        let [rest @ .., last] = first;
+        rest.iter().all(u8::is_ascii_uppercase) && (last.is_ascii_uppercase() || *last == b' ')
     }
 }
 
@@ -94,11 +93,21 @@ mod tests {
     fn http_is_told_by_its_method_if_the_server_has_it() {
         let opening =
             |input: &[u8], has| Opening::recognise(input, &Whitelist::default(), has, Security::Either);
-        for request in ["GET / HTTP/1.1", "PUT /x", "POST /x", "HEAD /", "DELETE /x", "OPTIONS *"] {
+        for request in [
+            "GET / HTTP/1.1",
+            "PUT /x",
+            "POST /x",
+            "HEAD /",
+            "DELETE /x",
+            "OPTIONS *",
+            "PATCH /x",
+            "PROPFIND /",
+        ] {
             assert_eq!(opening(request.as_bytes(), true), Opening::Http, "{request}");
             assert_eq!(opening(request.as_bytes(), false), Opening::Frame, "{request}");
         }
         assert_eq!(opening(b"GET", true), Opening::Incomplete);
+        assert_eq!(opening(b"SSH-2.0", true), Opening::Frame);
         assert_eq!(opening(b"get /", true), Opening::Frame, "methods are upper case");
     }
 }

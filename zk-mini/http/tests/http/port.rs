@@ -19,6 +19,22 @@ async fn the_zookeeper_port_answers_http_and_does_not_count_it() {
 }
 
 #[tokio::test]
+async fn methods_that_no_call_has_are_answered() {
+    let (_zk, http) = start(ZkMini::builder()).await;
+    for method in ["PATCH", "TRACE", "PROPFIND"] {
+        let message = http.send(method, "/v1/status", &[], b"").await.error(405);
+        assert!(message.contains(method), "{message}");
+        for path in ["/", "/metrics"] {
+            let answer = http.send(method, path, &[], b"").await;
+            assert_eq!(answer.status, 405, "{method} {path}");
+            assert!(answer.text().contains(method), "{method} {path}: {:?}", answer.text());
+        }
+    }
+    let answer = http.send("CONNECT", "localhost:80", &[], b"").await;
+    assert!((400..500).contains(&answer.status), "{answer:?}");
+}
+
+#[tokio::test]
 async fn http_is_answered_by_a_server_that_is_frozen_or_full() {
     let (zk, http) = start(ZkMini::builder().max_client_connections(1)).await;
     let mut first = TcpStream::connect(http.addr).await.unwrap();
