@@ -13,7 +13,7 @@ use crate::storage::StorageError;
 #[non_exhaustive]
 pub enum Error {
     /// The server cannot listen on the address.
-    #[error("cannot listen on {addr}: {}", bind_advice(.source))]
+    #[error("cannot listen on {addr}: {}", bind_advice(.addr, .source))]
     Listen {
         /// Address that was asked for.
         addr: SocketAddr,
@@ -131,11 +131,14 @@ pub enum Error {
     },
 }
 
-fn bind_advice(error: &io::Error) -> String {
+fn bind_advice(addr: &SocketAddr, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
             "the address is in use; stop the server that has it, or choose another port (0 lets the system choose)"
                 .into()
+        }
+        io::ErrorKind::AddrNotAvailable if addr.is_ipv6() => {
+            "this machine does not have the address; one of IPv6 stands in brackets before a port, such as [::1]:2181".into()
         }
         io::ErrorKind::AddrNotAvailable => "this machine does not have the address".into(),
         io::ErrorKind::PermissionDenied => "permission denied; ports below 1024 are for root".into(),

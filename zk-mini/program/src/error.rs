@@ -10,7 +10,7 @@ use crate::audit_log::AuditLogError;
 use crate::client::ClientError;
 use crate::disk_options::DiskError;
 use crate::exec::NoHttp;
-use crate::http_options::TokenError;
+use crate::http_options::HttpOptionsError;
 use crate::http_ports::HttpError;
 use crate::listen::ResolveError;
 use crate::load::LoadError;
@@ -42,7 +42,7 @@ pub(crate) enum CliError {
     #[error(transparent)]
     Access(#[from] AccessError),
     #[error(transparent)]
-    Token(#[from] TokenError),
+    HttpOptions(#[from] HttpOptionsError),
     #[error(transparent)]
     Http(#[from] HttpError),
     #[error(transparent)]
@@ -93,7 +93,7 @@ impl CliError {
             | Self::Servers(_)
             | Self::Tls(_)
             | Self::Load(_)
-            | Self::Token(_)
+            | Self::HttpOptions(_)
             | Self::Disk(_)
             | Self::Access(_)
             | Self::Http(_)

@@ -76,6 +76,15 @@ pub(crate) struct TokenError {
     why: WhyNoToken,
 }
 
+/// Reason why HTTP cannot be as it is wanted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HttpOptionsError {
+    #[error(transparent)]
+    Token(#[from] TokenError),
+    #[error("--http off leaves nothing for {option} to protect or to open: leave one of the two out")]
+    Off { option: &'static str },
+}
+
 #[derive(Debug, thiserror::Error)]
 enum WhyNoToken {
     #[error("cannot be read: {0}")]
@@ -94,8 +103,17 @@ const LONGEST: u64 = 4096;
 
 impl HttpOptions {
     /// Returns the HTTP that is wanted, with the token read; `None` if it is off.
-    pub(crate) fn access(&self) -> Result<Option<Access>, TokenError> {
+    ///
+    /// # Errors
+    /// If the file has no token, or an option is about HTTP that is off.
+    pub(crate) fn access(&self) -> Result<Option<Access>, HttpOptionsError> {
         let own = match &self.http {
+            Some(Wish::Off) if self.http_token_file.is_some() => {
+                return Err(HttpOptionsError::Off { option: "--http-token-file" });
+            }
+            Some(Wish::Off) if !self.http_open.is_empty() => {
+                return Err(HttpOptionsError::Off { option: "--http-open" });
+            }
             Some(Wish::Off) => return Ok(None),
             Some(Wish::On(listen)) => Some(listen.clone()),
             None => None,

@@ -39,6 +39,11 @@ pub(crate) enum Host {
 const EXPECTED: &str =
     "HOST:PORT, PORT, :PORT or *:PORT, such as 127.0.0.1:2181; an IPv6 address stands in brackets";
 
+/// Parses a port.
+pub(crate) fn port(text: &str) -> Result<u16, &'static str> {
+    text.parse().map_err(|_| "a port, 0 to 65535")
+}
+
 impl FromStr for Listen {
     type Err = &'static str;
 

@@ -13,7 +13,7 @@ use crate::block_on;
 use crate::disk_options::DiskOptions;
 use crate::error::CliError;
 use crate::http_options::{Access, HttpOptions};
-use crate::listen::Listen;
+use crate::listen::{Listen, port};
 use crate::load::{LoadArgs, Loading};
 use crate::notify::Supervisor;
 use crate::ready::{Herald, Ready, ReadyArgs};
@@ -54,7 +54,7 @@ pub(crate) struct ServeArgs {
     servers: ServersArgs,
 
     /// Port to listen on; 0 lets the system choose [default: 2181]
-    #[arg(long, value_name = "N", conflicts_with = "listen")]
+    #[arg(long, value_name = "N", value_parser = port, conflicts_with = "listen")]
     port: Option<u16>,
 
     /// Configuration file of ZooKeeper; options of the command line override it

@@ -119,7 +119,7 @@ settings! {
         ["clientPortListenBacklog"], backlog, Builder::listen_backlog;
 
     /// Maximum length of a request in bytes, up to 512 MiB; replies may be longer [default: 1048575]
-    jute_max_buffer: usize, (value_name = "BYTES", value_parser = bytes),
+    jute_max_buffer: usize, (value_name = "BYTES", value_parser = frame),
         ["jute.maxbuffer"], bytes, Builder::jute_max_buffer;
 
     /// Bytes that a transaction may be longer than the longest request [default: the longest request]
@@ -208,6 +208,11 @@ impl Settings {
         }
     }
 
+    /// Returns true if the longest frame is to be longer than any that the server takes.
+    pub(crate) fn frames_are_cut(&self) -> bool {
+        self.jute_max_buffer.is_some_and(|bytes| bytes > LONGEST_FRAME)
+    }
+
     /// Sets what `--fast` stands for. A tick of a file gives way to it.
     fn with_fast_ones(mut self) -> Self {
         if self.fast == Some(true) {
@@ -223,6 +228,9 @@ const KILO: NonZeroU64 = NonZeroU64::new(1024).unwrap();
 
 /// Number of transactions between snapshots where ZooKeeper reads no number.
 const USUAL_SNAP_COUNT: NonZeroU64 = NonZeroU64::new(100_000).unwrap();
+
+/// Maximum of `jute.maxbuffer`: the server takes a higher number as this one.
+const LONGEST_FRAME: usize = 512 << 20;
 
 /// Minimum of transactions between snapshots, to ZooKeeper.
 const LEAST_SNAP_COUNT: NonZeroU64 = NonZeroU64::new(2).unwrap();
@@ -312,6 +320,14 @@ fn block(value: &str) -> Result<NonZeroU64, &'static str> {
 fn kilobytes(value: &str) -> Result<NonZeroU64, &'static str> {
     let kilobytes: Option<NonZeroU64> = value.parse().ok();
     kilobytes.and_then(|n| n.checked_mul(KILO)).ok_or("a number of kilobytes, 1 or more")
+}
+
+/// Parses the length of the longest frame. A file may name a longer one, as it may for ZooKeeper.
+fn frame(value: &str) -> Result<usize, &'static str> {
+    bytes(value)
+        .ok()
+        .filter(|bytes| *bytes <= LONGEST_FRAME)
+        .ok_or("a number of bytes, up to 536870912, which are 512 MiB")
 }
 
 /// Parses a number of bytes. The length of a frame has 31 bits.

@@ -4,7 +4,7 @@ use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use crate::listen::Host;
+use crate::listen::{self, Host};
 use crate::properties::{self, BadEscape, Property};
 use crate::settings::{self, Settings};
 use crate::zoo_access::{self, AccessKeys};
@@ -138,7 +138,7 @@ impl ZooCfg {
         let value = property.value.as_str();
         let key = bare(&property.key);
         match key {
-            "clientPort" => self.client_port = Some(value.parse().map_err(|_| "a port, 0 to 65535")?),
+            "clientPort" => self.client_port = Some(listen::port(value)?),
             "clientPortAddress" => {
                 self.client_port_address = Some(value.parse().map_err(|_| "a host or an address")?);
             }
@@ -156,12 +156,16 @@ impl ZooCfg {
             // In hours; zk-mini purges after each snapshot instead. Zero or less turns purging off.
             "autopurge.purgeInterval" => self.purges = is_some_time(value)?,
             key if self.settings.set(key, value)? => {
-                if JAVA_ONLY.contains(&key) {
+                if key == "jute.maxbuffer" && self.settings.frames_are_cut() {
                     self.remark(
                         property,
                         file,
-                        "holds here; ZooKeeper itself takes it from a Java property only",
+                        "is taken as 536870912, which are 512 MiB, the most that a frame has",
                     );
+                }
+                if JAVA_ONLY.contains(&key) {
+                    let text = "holds here; ZooKeeper itself takes it from a Java property only";
+                    self.remark(property, file, text);
                 }
                 if key == "snapCount"
                     && let Some(text) = settings::remark_on_snap_count(value)

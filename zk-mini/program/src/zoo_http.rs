@@ -3,7 +3,7 @@
 use zk_mini_http::Face;
 
 use crate::http_options::Part;
-use crate::listen::Host;
+use crate::listen::{Host, port};
 
 /// ZooKeeper's provider of metrics for Prometheus.
 const PROMETHEUS: &str = "org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
@@ -122,10 +122,6 @@ fn is_not_false(value: &str) -> Result<bool, &'static str> {
 
 fn host(value: &str) -> Result<Host, &'static str> {
     value.parse().map_err(|_| "a host or an address")
-}
-
-fn port(value: &str) -> Result<u16, &'static str> {
-    value.parse().map_err(|_| "a port, 0 to 65535")
 }
 
 fn url(value: &str) -> Result<String, &'static str> {

@@ -372,8 +372,11 @@ impl Builder {
     }
 
     /// Sets `4lw.commands.whitelist`, the four-letter words that are answered: a list with commas, or `*` for all,
-    /// which is the default. `srvr` is always answered.
+    /// which is the default. `srvr` is always answered. A name that is none is logged, and passed over.
     pub fn four_letter_words(mut self, words: &str) -> Self {
+        for word in Whitelist::unknown(words) {
+            log!(WARN, word, "the server knows no such four-letter word: it is not answered");
+        }
         self.words = Whitelist::listed(words);
         self
     }

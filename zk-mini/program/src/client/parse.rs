@@ -1,5 +1,6 @@
 //! Values of options.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use zk_client::{Acl, Expected, Perms, Version};
@@ -17,6 +18,11 @@ const LETTERS: [(char, Perms); 5] = [
 pub(crate) fn seconds(text: &str) -> Result<Duration, &'static str> {
     let span = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     span.filter(|span| *span >= Duration::from_millis(1)).ok_or("a number of seconds, such as 10 or 0.5")
+}
+
+/// Parses a number of events to wait for.
+pub(crate) fn count(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse().map_err(|_| "a number, 1 or more")
 }
 
 /// Parses a version to expect.

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::error::{ClientError, STATUSES};
 use super::http::{Connection, HttpArgs, Parser, SseEvent, connect, encoded};
 use super::output::{Output, Visible, note};
-use super::parse::seconds;
+use super::parse::{count, seconds};
 use super::session::runtime;
 use super::time::{after, readable, too_few};
 use crate::stop::Stop;
@@ -61,7 +61,7 @@ pub(crate) struct TailArgs {
     no_follow: bool,
 
     /// End after this number of further entries
-    #[arg(long, value_name = "N", conflicts_with = "no_follow")]
+    #[arg(long, value_name = "N", value_parser = count, conflicts_with = "no_follow")]
     count: Option<NonZeroUsize>,
 
     /// End after this time: with status 0, or 3 if --count is not reached

@@ -9,7 +9,7 @@ use zk_client::{EventType, SessionState, WatchUpdate};
 
 use super::error::{ClientError, STATUSES};
 use super::output::{Output, Visible, note};
-use super::parse::seconds;
+use super::parse::{count, seconds};
 use super::session::{ServerArgs, with_session};
 use super::time::{after, too_few};
 use crate::stop::Stop;
@@ -37,7 +37,7 @@ pub(crate) struct WatchArgs {
     recursive: bool,
 
     /// End after this number of changes
-    #[arg(long, short = 'n', value_name = "N")]
+    #[arg(long, short = 'n', value_name = "N", value_parser = count)]
     count: Option<NonZeroUsize>,
 
     /// End after this time: with status 0, or 3 if --count is not reached

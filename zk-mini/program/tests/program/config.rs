@@ -76,6 +76,16 @@ fn unknown_keys_are_warned_of_and_ignored() {
 }
 
 #[test]
+fn a_frame_that_is_longer_than_any_is_cut_with_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let zk = serve_with(dir.path(), "jute.maxbuffer=2147483647", &[]);
+    let _ready = zk.address();
+    zk.signal(Signal::SIGTERM);
+    let (_, stderr) = zk.end();
+    assert!(stderr.contains("jute.maxbuffer is taken as 536870912"), "{stderr}");
+}
+
+#[test]
 fn the_defaults_with_a_file_are_those_of_zookeeper() {
     let dir = tempfile::tempdir().unwrap();
     let zk = serve_with(dir.path(), "", &[]);

@@ -50,6 +50,16 @@ fn a_port_in_use_on_one_loopback_address_is_an_error_that_names_it() {
 }
 
 #[test]
+fn an_address_of_ip_v6_that_lacks_its_brackets_is_answered_with_the_right_form() {
+    let (status, stderr) = Program::start(&["serve", "--listen", "::1:2181"]).end();
+    assert_eq!(status.code(), Some(1));
+    assert!(
+        !has_ip_v6() || stderr.contains("stands in brackets before a port, such as [::1]:2181"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn a_star_is_every_address_and_only_srvr_is_answered_by_default() {
     let zk = Program::start(&["serve", "--listen", "*:0"]);
     let address = zk.address();

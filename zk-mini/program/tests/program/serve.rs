@@ -203,12 +203,33 @@ fn a_bad_option_is_an_error_that_shows_the_right_form() {
         ("--jute-max-buffer=1M", "a number of bytes"),
         ("--extended-types=maybe", "true, false"),
         ("--super-digest=secret", "USER:HASH"),
+        ("--jute-max-buffer=536870913", "up to 536870912, which are 512 MiB"),
         ("--retain-snapshots=0", "a number of snapshots, 1 or more"),
+        ("--port=abc", "a port, 0 to 65535"),
     ] {
         let (status, stderr) = Program::start(&["serve", option]).end();
         assert_eq!(status.code(), Some(2));
         assert!(stderr.contains(expected), "{stderr}");
     }
+}
+
+#[test]
+fn options_of_http_that_is_off_are_an_error() {
+    for option in ["--http-token-file=token", "--http-open=metrics"] {
+        for command in [&["serve", "--http=off", option][..], &["exec", "--http=off", option, "--", "true"]] {
+            let (status, stderr) = Program::start(command).end();
+            assert_eq!(status.code(), Some(2), "{stderr}");
+            assert!(stderr.contains("--http off leaves nothing for --http-"), "{stderr}");
+        }
+    }
+}
+
+#[test]
+fn unknown_four_letter_words_are_warned_of() {
+    let (status, stderr) = Program::start(&["exec", "--four-letter-words=foo,ruok,", "--", "true"]).end();
+    assert_eq!(status.code(), Some(0), "{stderr}");
+    assert_eq!(stderr.matches("the server knows no such four-letter word").count(), 1, "{stderr}");
+    assert!(stderr.contains("foo") && !stderr.contains("ruok"), "{stderr}");
 }
 
 #[test]

@@ -94,6 +94,12 @@ impl Whitelist {
         words
     }
 
+    /// Returns the entries of such a list that are no words.
+    pub(crate) fn unknown(list: &str) -> impl Iterator<Item = &str> {
+        let is_known = |item: &str| item == "*" || FourLetterWord::ALL.iter().any(|(_, name)| *name == item);
+        list.split(',').map(str::trim).filter(move |item| !item.is_empty() && !is_known(item))
+    }
+
     /// Reads a word from the first four bytes, and its argument from the `rest`; `None` if the bytes are no word.
     pub(crate) fn request(&self, first: &[u8; 4], rest: &[u8]) -> Option<WordRequest> {
         let (word, _) = FourLetterWord::ALL.iter().find(|(_, name)| name.as_bytes() == first)?;

@@ -63,6 +63,11 @@ fn a_watch_that_sees_too_little_in_its_time_says_so_by_its_status() {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.ends_with("zk-mini: 0 of 2 events within 200.0ms\n"), "{said}");
     assert_eq!(zk.run(&["watch", "/a", "--for", "0.2"]), "");
+    for command in ["watch", "tail"] {
+        let output = zk.command(&[command, "--count", "0"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains("a number, 1 or more"), "{command}");
+    }
 }
 
 #[test]
