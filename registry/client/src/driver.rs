@@ -27,7 +27,7 @@ use crate::session_state::{CloseReason, SessionState};
 
 /// Probable reason for the end of a connection during the handshake: the server does not tell.
 const TURNED_AWAY: &str = " during the handshake; it may have reached its limit of connections from this address \
-                           (maxClientCnxns), or speak TLS only on this port";
+                           (maxClientCnxns), speak TLS only on this port, or fail to write to its disk: see its log";
 
 const NO_CONNECTION: &str = "no connection in time";
 

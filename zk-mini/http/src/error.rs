@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
+use zk_mini::Handle;
 
 /// Failure of a request.
 #[derive(Clone, Debug)]
@@ -88,6 +89,16 @@ impl ApiError {
 }
 
 impl ApiError {
+    /// Adds the reason why the disk of the server fails, if it does and that is why the request failed.
+    pub(crate) fn with_disk(mut self, server: &Handle) -> Self {
+        if self.status == StatusCode::SERVICE_UNAVAILABLE
+            && let Some(reason) = server.disk_failure()
+        {
+            self.message = format!("{} ({reason})", self.message);
+        }
+        self
+    }
+
     fn detail(self) -> ErrorBody {
         ErrorBody { error: ErrorDetail { code: self.code(), message: self.message } }
     }

@@ -1,5 +1,7 @@
 //! Figures of a whole server.
 
+use std::sync::Arc;
+
 use zk_wire::Zxid;
 
 use crate::core::{Compat, Part};
@@ -65,5 +67,11 @@ impl Handle {
             read_only: state.core.is_read_only(),
             stopped: state.stopped,
         })
+    }
+
+    /// Returns the reason why the disk cannot be written, in the words of the system; `None` while it works, and in memory.
+    #[must_use]
+    pub fn disk_failure(&self) -> Option<Arc<str>> {
+        self.engine.look(|state| state.disk_failure.clone())
     }
 }

@@ -173,6 +173,7 @@ impl Engine {
             audit: setup.audit.clone(),
             log: TurnLog::default(),
             stopped: false,
+            disk_failure: None,
             losing: None,
         };
         Self {

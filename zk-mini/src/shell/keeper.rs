@@ -150,6 +150,8 @@ async fn wait_for_disk(engine: &Engine, mut store: Store, error: io::Error) -> O
         "cannot write to the disk: all clients are disconnected, and writes are refused until the disk accepts them; \
          no lost write was acknowledged; trying every second"
     );
+    let reason = error.to_string().into();
+    engine.turn(|state, _| state.disk_failure = Some(reason));
     let mut wait = Duration::ZERO;
     let mut served = false;
     loop {
@@ -179,6 +181,7 @@ async fn wait_for_disk(engine: &Engine, mut store: Store, error: io::Error) -> O
         }
     }
     engine.turn(|state, turn| {
+        state.disk_failure = None;
         state.core.accept_writes(turn.now);
         state.perform_all(None, turn);
     });

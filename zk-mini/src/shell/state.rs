@@ -46,6 +46,8 @@ pub(crate) struct ServerState {
     /// Lines to log after the turn.
     pub(crate) log: TurnLog,
     pub(crate) stopped: bool,
+    /// Reason why the disk cannot be written; `None` while it works.
+    pub(crate) disk_failure: Option<Arc<str>>,
     /// Asks the keeper to lose what is not durable.
     pub(crate) losing: Option<oneshot::Sender<Result<(), StorageError>>>,
 }

@@ -9,7 +9,6 @@ use zk_mini::{HistoryNews, HistoryStream};
 
 use crate::event_streams::EventStreamPlace;
 use crate::v1::entry::{EntryBody, Filter};
-use crate::v1::events::id_of;
 
 /// Time from an entry to the look at it: a busy server is asked once for all that happens meanwhile.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -47,7 +46,9 @@ impl EventFeed {
             self.place.hold(self.news.taken());
             match news {
                 HistoryNews::Entry(entry) if self.filter.holds(&entry) => {
-                    let event = Event::default().id(id_of(entry.seq, self.history)).event(entry.kind.name());
+                    let event = Event::default()
+                        .id(format!("{}-{:x}", entry.seq, self.history))
+                        .event(entry.kind.name());
                     return event.json_data(EntryBody::from(*entry)).ok();
                 }
                 HistoryNews::Missed(missed) => {

@@ -65,11 +65,6 @@ async fn events(app: App, headers: HeaderMap, Query(which): Query<Which>) -> Res
     Ok(Sse::new(events).keep_alive(keep_alive).into_response())
 }
 
-/// Returns the id of the event with an entry.
-pub(super) fn id_of(seq: u64, history: u32) -> String {
-    format!("{seq}-{history:x}")
-}
-
 /// Returns the number of the entry that an event was about; 0 if that was in another history. A number alone is taken for one of this
 /// history.
 fn seen(id: &str, history: u32) -> Result<u64, ApiError> {

@@ -41,7 +41,7 @@ struct RestartOptions {
 async fn restart(app: App, Query(options): Query<RestartOptions>) -> Result<Json<Status>, ApiError> {
     completely(async move {
         if options.lose_unsynced {
-            app.server.restart_losing_unsynced().await?;
+            app.server.restart_losing_unsynced().await.map_err(|error| failed(&app, error))?;
         } else {
             app.server.restart().await;
         }
@@ -71,9 +71,9 @@ struct ResetOptions {
 async fn reset(app: App, Query(options): Query<ResetOptions>) -> Result<Json<Status>, ApiError> {
     completely(async move {
         if options.all {
-            app.server.reset_all().await?;
+            app.server.reset_all().await.map_err(|error| failed(&app, error))?;
         } else {
-            app.server.reset().await?;
+            app.server.reset().await.map_err(|error| failed(&app, error))?;
         }
         Ok(Json(Status::of(&app.server)))
     })
@@ -95,6 +95,11 @@ async fn thaw(app: App) -> Result<Json<Status>, ApiError> {
         Ok(Json(Status::of(&app.server)))
     })
     .await
+}
+
+/// Returns the error for a state that the server did not take.
+pub(super) fn failed(app: &App, error: RestoreError) -> ApiError {
+    ApiError::from(error).with_disk(&app.server)
 }
 
 impl From<RestoreError> for ApiError {

@@ -106,7 +106,7 @@ async fn put_node(
     if options.sequential {
         create = create.sequential();
     }
-    let written = create.await?;
+    let written = create.await.map_err(|error| ApiError::from(error).with_disk(&app.server))?;
     let status = if written.created { StatusCode::CREATED } else { StatusCode::OK };
     let node = Written { path: written.path.to_string(), stat: written.stat.into() };
     Ok((status, Json(node)).into_response())
@@ -131,7 +131,8 @@ async fn delete_node(
     NodePath(path): NodePath,
     Query(options): Query<DeleteOptions>,
 ) -> Result<Json<Deleted>, ApiError> {
-    let removed = app.writer().remove(&path, options.recursive).await?;
+    let removed = app.writer().remove(&path, options.recursive).await;
+    let removed = removed.map_err(|error| ApiError::from(error).with_disk(&app.server))?;
     Ok(Json(Deleted { path, stat: removed.stat.into(), deleted: removed.nodes }))
 }
 

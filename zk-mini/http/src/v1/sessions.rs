@@ -174,7 +174,7 @@ fn able_to_end(app: &App) -> Result<(), ApiError> {
     } else {
         return Ok(());
     };
-    Err(ApiError::unavailable(why))
+    Err(ApiError::unavailable(why).with_disk(&app.server))
 }
 
 fn alive(app: &App, text: &str) -> Result<zk_mini::Session, ApiError> {

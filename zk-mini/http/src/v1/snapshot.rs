@@ -17,6 +17,7 @@ use crate::blocking::{blocking, completely};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::Json;
 use crate::upload::upload;
+use crate::v1::lifecycle::failed;
 use crate::v1::status::Status;
 
 /// Form of a snapshot.
@@ -119,7 +120,7 @@ async fn restore(app: App, request: Request) -> Result<Json<Restored>, ApiError>
     completely(async move {
         let _turn = turn;
         let (snapshot, left_out) = read(&app.server, form, body)?;
-        app.server.restore(&snapshot).await?;
+        app.server.restore(&snapshot).await.map_err(|error| failed(&app, error))?;
         Ok(Json(Restored { status: Status::of(&app.server), left_out }))
     })
     .await

@@ -258,7 +258,10 @@ async fn a_server_whose_disk_is_lost_refuses_writes_and_says_so() {
         http.delete("/v1/nodes/a?recursive=true").await.error(503),
     ] {
         assert!(message.contains("the disk of the server fails"), "{message}");
+        assert!(message.ends_with("(no storage space)"), "{message}");
     }
+    let message = http.post("/v1/reset", serde_json::Value::Null).await.error(503);
+    assert!(message.ends_with("(no storage space)"), "{message}");
     assert_eq!(http.get("/v1/status").await.json(200)["read_only"], true);
     assert_eq!(http.get("/v1/tree?path=/a").await.json(200)["data"], "1");
 }
