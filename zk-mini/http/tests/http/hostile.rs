@@ -287,3 +287,16 @@ async fn connections_end_with_a_server_that_is_dropped() {
     closed(kept).await;
     closed(half).await;
 }
+
+#[tokio::test]
+async fn a_body_of_unknown_length_that_is_too_long_is_refused_in_our_words() {
+    let (_zk, http) = start(Settings::default()).await;
+    let head = format!(
+        "POST /v1/faults HTTP/1.1\r\nhost: {}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n",
+        http.addr
+    );
+    let length = (1 << 20) + 1;
+    let chunk = format!("{length:x}\r\n{}\r\n0\r\n\r\n", " ".repeat(length));
+    let message = http.raw((head + &chunk).as_bytes()).await.error(413);
+    assert_eq!(message, "the body is too long; 1048576 bytes are allowed");
+}
