@@ -1,7 +1,7 @@
 //! `/v1/faults`.
 
 use serde_json::{Value, json};
-use zk_client::{Client as ZkClient, CreateMode};
+use zk_client::{Client as ZkClient, CreateMode, SessionState};
 use zk_mini::{On, Then, ZkMini};
 
 use crate::support::{Client, start};
@@ -195,8 +195,11 @@ async fn a_refused_connect_is_closed_and_a_refused_reattach_hears_of_an_expiry_w
     let session = zk.session_of("/a").unwrap();
     let id = format!("{:#x}", session.id().0);
     let rule = add(http, json!({"reattach": true, "session": id, "times": 1}), json!({"refuse": true})).await;
+    let mut states = client.states();
     session.disconnect().await;
-    assert!(client.exists("/a").await.is_err(), "its client takes it for expired");
+    let is_another =
+        |state: &SessionState| matches!(state, SessionState::Connected(id) if *id != session.id());
+    assert!(states.wait_for(is_another).await.is_some(), "its client takes it for expired");
     let path = format!("/v1/faults/{}", rule["id"].as_str().unwrap());
     let hit = http.get(&path).await.json(200)["hits"][0].clone();
     assert_eq!((&hit["kind"], &hit["session"]), (&json!("handshake"), &json!(id)));
