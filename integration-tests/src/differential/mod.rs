@@ -18,6 +18,7 @@ pub mod servers;
 mod shape;
 mod situations;
 mod text;
+mod times;
 
 pub use coverage::Coverage;
 pub use explore::{Difference, Pair, explore, runner};

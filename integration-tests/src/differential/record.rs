@@ -6,6 +6,7 @@ use std::fmt;
 use zk_wire::{ErrorCode, EventType, KeeperState, SessionId, Stat, Xid};
 
 use super::text::{hex, quoted};
+use super::times::Times;
 
 /// Effects of one step.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -122,8 +123,10 @@ pub enum TimeValue {
     Zero,
     /// The time of creation, for a node that was not changed since.
     AsCreated,
-    /// Another time.
+    /// Another time, which fits those of other transactions.
     Some,
+    /// The time of another transaction: see [`Times`].
+    Odd,
 }
 
 /// A `Stat`.
@@ -149,6 +152,8 @@ pub(crate) struct Normaliser<'a> {
     pub(crate) zxid: i64,
     /// Sessions of the script, in the order of their creation.
     pub(crate) sessions: &'a [SessionId],
+    /// Times of the transactions that the server has told of.
+    pub(crate) times: &'a Times,
 }
 
 impl Normaliser<'_> {
@@ -179,14 +184,24 @@ impl Normaliser<'_> {
         }
     }
 
+    fn time(&self, zxid: i64, time: i64) -> TimeValue {
+        match time {
+            0 => TimeValue::Zero,
+            // Nodes of the server itself have no transaction.
+            _ if zxid <= 0 || self.times.fits(zxid, time) => TimeValue::Some,
+            _ => TimeValue::Odd,
+        }
+    }
+
     pub(crate) fn stat(&self, stat: &Stat) -> FieldValue {
-        let time = |time: i64| if time == 0 { TimeValue::Zero } else { TimeValue::Some };
+        let ctime = self.time(stat.czxid.0, stat.ctime.0);
         let unchanged = stat.mzxid == stat.czxid && stat.mtime == stat.ctime && stat.ctime.0 != 0;
+        let mtime = if unchanged { TimeValue::AsCreated } else { self.time(stat.mzxid.0, stat.mtime.0) };
         FieldValue::Stat(Box::new(StatValue {
             czxid: self.number(stat.czxid.0),
             mzxid: self.number(stat.mzxid.0),
-            ctime: time(stat.ctime.0),
-            mtime: if unchanged { TimeValue::AsCreated } else { time(stat.mtime.0) },
+            ctime,
+            mtime,
             versions: [stat.version.0, stat.cversion.0, stat.aversion.0],
             owner: self.session(stat.ephemeral_owner),
             data_length: stat.data_length,

@@ -14,6 +14,7 @@ use zk_wire::{
 use super::peer::{Arrival, Peer};
 use super::record::{Normaliser, Received, StepRecord};
 use super::script::{Action, Bindings, Field, Script, Step, encode, encode_request};
+use super::times::Times;
 
 /// Session timeout of the harness's own connection.
 const TIMEOUT_MS: i32 = 40_000;
@@ -74,8 +75,8 @@ impl Subject {
             return Err(io::Error::other(format!("create of {base}: {}", created.err)));
         }
         let bindings = Bindings { base, zxid: created.zxid, ..Bindings::default() };
-        let mut run =
-            Run { subject: self, bindings, conns: BTreeMap::new(), sessions: Vec::new(), step: 0, observer };
+        let (conns, sessions, times) = (BTreeMap::new(), Vec::new(), Times::default());
+        let mut run = Run { subject: self, bindings, conns, sessions, times, step: 0, observer };
         let mut steps = Vec::new();
         for (index, step) in script.steps.iter().enumerate() {
             run.step = index;
@@ -93,6 +94,7 @@ struct Run<'a, F> {
     conns: BTreeMap<usize, Conn>,
     /// Sessions in the order of their creation.
     sessions: Vec<(SessionId, Bytes)>,
+    times: Times,
     /// Index of the present step.
     step: usize,
     observer: F,
@@ -214,7 +216,7 @@ impl<F: FnMut(usize, bool, &[u8])> Run<'_, F> {
     }
 
     fn normaliser<'b>(&'b self, sessions: &'b [SessionId]) -> Normaliser<'b> {
-        Normaliser { base: &self.bindings.base, zxid: self.bindings.zxid.0, sessions }
+        Normaliser { base: &self.bindings.base, zxid: self.bindings.zxid.0, sessions, times: &self.times }
     }
 
     fn disconnect(&mut self, conn: usize) -> io::Result<Vec<Arrival>> {

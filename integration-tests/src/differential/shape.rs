@@ -183,13 +183,14 @@ fn by_identity(mut values: Vec<FieldValue>) -> FieldValue {
 
 #[cfg(test)]
 mod tests {
+    use super::super::times::Times;
     use super::*;
-
-    const NORMALISER: Normaliser<'_> = Normaliser { base: "/case", zxid: 100, sessions: &[SessionId(7)] };
 
     fn shown(op: OpCode, err: i32, zxid: i64, body: &[u8]) -> String {
         let header = [&5_i32.to_be_bytes()[..], &zxid.to_be_bytes(), &err.to_be_bytes()].concat();
-        NORMALISER.received(op, &[&header[..], body].concat().into()).to_string()
+        let times = Times::default();
+        let normaliser = Normaliser { base: "/case", zxid: 100, sessions: &[SessionId(7)], times: &times };
+        normaliser.received(op, &[&header[..], body].concat().into()).to_string()
     }
 
     #[test]
