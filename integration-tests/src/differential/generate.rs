@@ -16,7 +16,7 @@ const OPERATIONS: &[(u32, OpCode)] = &[
     (24, OpCode::CREATE),
     (8, OpCode::CREATE2),
     (3, OpCode::CREATE_CONTAINER),
-    (3, OpCode::CREATE_TTL),
+    (6, OpCode::CREATE_TTL),
     (14, OpCode::DELETE),
     (14, OpCode::EXISTS),
     (14, OpCode::GET_DATA),

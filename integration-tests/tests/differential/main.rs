@@ -19,7 +19,7 @@ use integration_tests::differential::servers::Settings;
 use integration_tests::differential::{Difference, Pair, Script, Subject, access, explore, runner, servers};
 use zk_mini::core::Compat;
 
-/// Number of random steps in CI.
+/// Number of random steps of a run in CI.
 const STEPS: usize = 3_000;
 
 #[track_caller]
@@ -72,12 +72,15 @@ fn zk_mini_answers_the_kept_scripts_as_apache_zookeeper_3_9_does() {
     assert_kept_scripts_are_answered_alike(Compat::V3_9);
 }
 
+/// Runs scripts without and with nodes that have a time to live.
 #[track_caller]
 fn assert_random_scripts_are_answered_alike(compat: Compat) {
-    let settings = Settings::of(compat);
-    let (real, mini) = (servers::real(settings).unwrap(), servers::mini(settings).unwrap());
-    let mut pair = Pair::connect([real.addr(0), mini.addr()], settings.compat).unwrap();
-    assert_none(explore(&mut pair, &mut runner(0), STEPS).err().map(|difference| *difference));
+    for (seed, extended_types) in [(0, false), (4, true)] {
+        let settings = Settings { compat, extended_types };
+        let (real, mini) = (servers::real(settings).unwrap(), servers::mini(settings).unwrap());
+        let mut pair = Pair::connect([real.addr(0), mini.addr()], settings.compat).unwrap();
+        assert_none(explore(&mut pair, &mut runner(seed), STEPS).err().map(|difference| *difference));
+    }
 }
 
 #[test]
