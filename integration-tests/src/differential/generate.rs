@@ -125,6 +125,11 @@ const ODD_PATHS: [&str; 13] = [
     "/a b",
 ];
 
+/// Returns the operations of random scripts.
+pub(super) fn operations() -> impl Iterator<Item = OpCode> {
+    OPERATIONS.iter().map(|(_, op)| *op)
+}
+
 /// Generates scripts of up to `steps` steps, behind some that open connections and create nodes.
 pub(super) fn script(steps: usize, compat: Compat) -> impl Strategy<Value = Script> {
     any_script(steps).prop_map(move |mut script| {
@@ -233,7 +238,7 @@ fn request() -> impl Strategy<Value = Action> {
     ];
     let requests = OPERATIONS.iter().map(|&(weight, op)| {
         // A spoiled request could ask for a short timeout, and the session would end while the script runs.
-        let how_often = u32::from(op != OpCode::CREATE_SESSION);
+        let how_often = if op == OpCode::CREATE_SESSION { 0 } else { 2 };
         let spoiled = prop_oneof![30 => body(op), how_often => spoiled(op)];
         (weight, (Just(op), spoiled).boxed())
     });

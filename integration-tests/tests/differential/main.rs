@@ -16,7 +16,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use integration_tests::differential::servers::Settings;
-use integration_tests::differential::{Difference, Pair, Script, Subject, access, explore, runner, servers};
+use integration_tests::differential::{
+    Coverage, Difference, Pair, Script, Subject, access, explore, runner, servers,
+};
 use zk_mini::core::Compat;
 
 /// Number of random steps of a run in CI.
@@ -72,15 +74,23 @@ fn zk_mini_answers_the_kept_scripts_as_apache_zookeeper_3_9_does() {
     assert_kept_scripts_are_answered_alike(Compat::V3_9);
 }
 
-/// Runs scripts without and with nodes that have a time to live.
+/// Runs scripts without and with nodes that have a time to live, and asserts that together they reach every operation.
 #[track_caller]
 fn assert_random_scripts_are_answered_alike(compat: Compat) {
+    let mut coverage = Coverage::default();
     for (seed, extended_types) in [(0, false), (4, true)] {
         let settings = Settings { compat, extended_types };
         let (real, mini) = (servers::real(settings).unwrap(), servers::mini(settings).unwrap());
         let mut pair = Pair::connect([real.addr(0), mini.addr()], settings.compat).unwrap();
         assert_none(explore(&mut pair, &mut runner(seed), STEPS).err().map(|difference| *difference));
+        coverage.merge(pair.coverage());
     }
+    let missing = coverage.missing();
+    assert!(
+        missing.is_empty(),
+        "the random scripts do not reach {}; give them other seeds or weights, or more steps\n{coverage}",
+        missing.join(", ")
+    );
 }
 
 #[test]
