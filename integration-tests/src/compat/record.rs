@@ -70,6 +70,11 @@ type TrafficClient = fn(&Server, &Recorder) -> io::Result<()>;
 const CLIENTS: &[(&str, TrafficClient)] =
     &[("kazoo", kazoo), ("zkcli", zkcli), ("zk-client", zk_client), ("requests", requests), ("time", time)];
 
+/// Returns the names of the recorded clients of zk-mini.
+pub fn clients() -> impl Iterator<Item = &'static str> {
+    CLIENTS.iter().map(|(name, _)| *name)
+}
+
 fn record_client(client: TrafficClient) -> io::Result<Recording> {
     let server = Server::in_memory()?;
     let recorder = Recorder::start(Protocol::ZooKeeper, server.addr()?)?;

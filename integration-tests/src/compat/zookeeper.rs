@@ -118,11 +118,13 @@ fn perform(
             }
             Ok(())
         }
-        Line::Closed(conn) => match conns.get_mut(conn).map(frames::read) {
-            Some(Ok(Some(frame))) => Err(format!("the server goes on: {}", crate::differential::hex(&frame))),
-            Some(Err(error)) => Err(error.to_string()),
-            Some(Ok(None)) | None => Ok(()),
-        },
+        Line::Closed(conn) => {
+            let stream = conns.get_mut(conn).ok_or("no such connection")?;
+            match frames::read(stream).map_err(shown)? {
+                Some(frame) => Err(format!("the server goes on: {}", crate::differential::hex(&frame))),
+                None => Ok(()),
+            }
+        }
         Line::Act(act) => {
             let millis = act.strip_prefix("advance ").and_then(|millis| millis.parse().ok());
             server.advance(Duration::from_millis(millis.ok_or("no such act")?));
