@@ -45,6 +45,8 @@ pub struct Election {
 #[must_use = "dropping a candidate resigns"]
 pub struct Candidate {
     contender: Contender,
+    /// Fencing token of the term that [`Self::lead`] returned last.
+    term: Option<Zxid>,
 }
 
 /// State of a [`Candidate`].
@@ -86,7 +88,7 @@ impl Election {
 
     /// Stands as a candidate from now on, without waiting for any answer.
     pub fn stand(&self) -> Candidate {
-        Candidate { contender: Contender::start(self.seat.clone()) }
+        Candidate { contender: Contender::start(self.seat.clone()), term: None }
     }
 
     /// Returns the [identity](Self::identity) of the leader; `None` if there is no candidate.
@@ -115,35 +117,49 @@ impl Candidate {
     /// Waits until this candidate leads, and returns its fencing token: a number that is higher than that of every earlier leader.
     /// Returns at once while it leads. Dropping the future loses nothing.
     ///
+    /// That nobody else believes to lead is certain on the conditions of a [`Guard`](crate::Guard), among them a session timeout
+    /// longer than `syncLimit` × `tickTime` of the ensemble. Where two leaders do harm, send the token with each write, and let its
+    /// receiver refuse lower ones.
+    ///
     /// # Errors
     /// [`Error::Client`] if the servers refuse the candidate, which tries again until it is dropped, or if the client is closed.
     pub async fn lead(&mut self) -> Result<Zxid, Error> {
         let leads = |phase: &Phase| matches!(phase, Phase::Holding { sure: true, .. });
         loop {
             if let Phase::Holding { created, .. } = self.contender.reached(leads).await? {
+                self.term = Some(created);
                 return Ok(created);
             }
         }
     }
 
     /// Waits until this candidate does not lead, or cannot be sure of it: then its work has to stop.
+    ///
+    /// It is about the term whose token [`Self::lead`] returned last, or before the first of them about the present one. It
+    /// returns, too, if the candidate leads again meanwhile: others may have led in between, and the token is too low.
     pub async fn lost(&self) {
+        let mut term = self.term;
         loop {
             let phase = self.contender.phase();
-            if Standing::of(&phase) != Standing::Leading {
-                return;
+            match phase {
+                Phase::Holding { sure: true, created, .. } if *term.get_or_insert(created) == created => {}
+                _ => return,
             }
             self.contender.changed(&phase).await;
         }
     }
 
-    /// Returns true if it leads for sure, as far as this process has heard.
+    /// Returns true if it leads for sure, as far as this process has heard; after [`Self::lead`] only in the term whose token that
+    /// has returned last. Another one may lead all the same where the conditions of [`Self::lead`] do not hold.
     #[must_use]
     pub fn is_leader(&self) -> bool {
-        self.standing() == Standing::Leading
+        match self.contender.phase() {
+            Phase::Holding { sure, created, .. } => sure && self.term.is_none_or(|term| term == created),
+            _ => false,
+        }
     }
 
-    /// Returns what is known.
+    /// Returns what is known, in whatever term.
     #[must_use]
     pub fn standing(&self) -> Standing {
         Standing::of(&self.contender.phase())

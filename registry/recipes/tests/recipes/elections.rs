@@ -69,6 +69,44 @@ fn a_leader_without_a_connection_is_unsure_and_leads_on_when_it_is_back() {
 }
 
 #[test]
+fn a_term_that_ended_while_nobody_looked_is_lost_although_the_candidate_leads_again() {
+    with_server(async |zk| {
+        let (ada, bob) = (client(zk).await, client(zk).await);
+        let mut first = Election::new(&ada, PATH).stand();
+        let early = soon(first.lead()).await.unwrap();
+        // One that never calls `lead`: its term is that in which the wait began.
+        let other = Election::new(&client(zk).await, "/other").stand();
+        until(zk, |zk| count(zk, "/other") == 1).await;
+        quiet().await;
+        let mut lost = Box::pin(other.lost());
+        std::future::poll_fn(|cx| {
+            assert!(lost.as_mut().poll(cx).is_pending());
+            std::task::Poll::Ready(())
+        })
+        .await;
+
+        let mut second = Election::new(&bob, PATH).stand();
+        until(zk, |zk| count(zk, PATH) == 2).await;
+        quiet().await;
+        zk.session(ada.credentials().unwrap().id).unwrap().expire().await;
+        zk.session_of(&format!("/other/{}", zk.children("/other").unwrap()[0])).unwrap().expire().await;
+        soon(second.lead()).await.unwrap();
+        until(zk, |zk| count(zk, PATH) == 2).await;
+        soon(second.resign()).await.unwrap();
+        until(zk, |zk| count(zk, "/other") == 1).await;
+        quiet().await;
+        assert_eq!((first.standing(), other.standing()), (Standing::Leading, Standing::Leading));
+
+        assert!(!first.is_leader(), "in another term");
+        assert!(other.is_leader());
+        soon(first.lost()).await;
+        soon(lost).await;
+        assert!(soon(first.lead()).await.unwrap() > early);
+        assert!(first.is_leader());
+    });
+}
+
+#[test]
 fn an_observer_hears_of_each_leader_and_of_none() {
     with_server(async |zk| {
         let (ada, bob, cyd) = (client(zk).await, client(zk).await, client(zk).await);
