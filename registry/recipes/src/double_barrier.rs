@@ -84,7 +84,7 @@ impl DoubleBarrier {
                 match stat {
                     Some(stat) if member.node.created < stat.czxid => return Ok(member),
                     Some(stat) if self.has_member_before(stat.czxid, &members).await? => return Ok(member),
-                    Some(_) => self.delete(&ready).await?,
+                    Some(stat) => self.remove_old(&ready, stat.czxid).await?,
                     None if members.len() >= self.members => {
                         self.open(&ready).await?;
                         return Ok(member);
@@ -119,6 +119,27 @@ impl DoubleBarrier {
             }
         };
         self.ask(create).await
+    }
+
+    /// Removes a `ready` that is left from earlier, and no other: the next one may have been made meanwhile, and who has not seen that
+    /// would wait for ever. No version tells them apart, so each removal writes to the barrier's node as well, and finds out by its
+    /// version if another one was faster.
+    async fn remove_old(&self, ready: &str, old: Zxid) -> Result<(), Error> {
+        let remove = || async {
+            let (data, barrier) = self.client.get(&self.path).await?;
+            // After that look, so that the next one is not taken for the old one.
+            if self.client.exists(ready).await?.is_none_or(|stat| stat.czxid != old) {
+                return Ok(());
+            }
+            let both = self.client.transaction().set(&self.path, data, Expected::Exactly(barrier.version));
+            match both.delete(ready, Expected::Any).commit().await {
+                Err(error) if matches!(error.code(), Some(ErrorCode::NO_NODE | ErrorCode::BAD_VERSION)) => {
+                    Ok(())
+                }
+                done => done.map(|_| ()),
+            }
+        };
+        self.ask(remove).await
     }
 
     async fn delete(&self, path: &str) -> Result<(), Error> {

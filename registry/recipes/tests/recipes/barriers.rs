@@ -12,7 +12,7 @@ use zk_mini::{On, Then};
 use zk_recipes::{Barrier, DoubleBarrier, Error};
 use zk_wire::OpCode;
 
-use crate::support::{TIMEOUT, client, quiet, soon, until, with_server};
+use crate::support::{TIMEOUT, client, count, quiet, soon, until, with_server};
 
 const PATH: &str = "/barrier";
 
@@ -131,6 +131,28 @@ fn a_node_that_a_crash_has_left_lets_nobody_in_early() {
         let second = soon(barrier.enter()).await.unwrap();
         let first = soon(first).await.unwrap().unwrap();
         soon(async { tokio::try_join!(first.leave(), second.leave()) }).await.unwrap();
+        assert_eq!(zk.children(PATH).unwrap(), [""; 0]);
+    });
+}
+
+#[test]
+fn a_slow_member_that_has_found_an_old_ready_does_not_close_the_barrier_that_others_have_opened() {
+    with_server(async |zk| {
+        zk.create(PATH, "").await.unwrap();
+        zk.create("/barrier/ready", "").await.unwrap();
+        let enter = async |zk: &zk_mini::ZkMini| {
+            let barrier = DoubleBarrier::new(&client(zk).await, PATH, 3);
+            tokio::spawn(async move { barrier.enter().await.unwrap() })
+        };
+        let _late = zk.fault(On::ops(&[OpCode::DELETE, OpCode::MULTI]).times(1), Then::delay(TIMEOUT / 4));
+        let slow = enter(zk).await;
+        until(zk, |zk| count(zk, PATH) == 2).await;
+        quiet().await;
+        let (second, third) = (enter(zk).await, enter(zk).await);
+        let (second, third) = (soon(second).await.unwrap(), soon(third).await.unwrap());
+        let leaving = tokio::spawn(async move { tokio::try_join!(second.leave(), third.leave()) });
+        soon(soon(slow).await.unwrap().leave()).await.unwrap();
+        soon(leaving).await.unwrap().unwrap();
         assert_eq!(zk.children(PATH).unwrap(), [""; 0]);
     });
 }
