@@ -72,6 +72,15 @@ pub enum Error {
         /// Error of the delete.
         source: zk_client::Error,
     },
+    /// The reply to our delete of an entry of a [`Queue`](crate::Queue) was lost, and this client cannot ask what became of it: it
+    /// was closed, or the servers refuse it by now. The entry is still in the queue, or this client has taken it, or another one.
+    #[error("queue: it is not known if {} is still there or was taken; look for it before its work is done: {source}", .entry.path)]
+    PerhapsThere {
+        /// The entry, with its data.
+        entry: Box<QueueEntry>,
+        /// Error that ended the attempts.
+        source: zk_client::Error,
+    },
     /// The queue has as many entries as it may have. Nothing was put.
     #[error("queue {path}: it has {limit} entries or more, which is its limit; take some first")]
     Full {
@@ -120,7 +129,8 @@ impl Error {
     /// Returns true if the servers may have performed the operation although the call failed.
     #[must_use]
     pub fn may_have_been_applied(&self) -> bool {
-        self.client_error().is_some_and(zk_client::Error::may_have_been_applied)
+        matches!(self, Self::PerhapsThere { .. })
+            || self.client_error().is_some_and(zk_client::Error::may_have_been_applied)
     }
 
     /// Returns true if the session is over, and with it every ephemeral node that the recipe had.
@@ -133,7 +143,8 @@ impl Error {
         match self {
             Self::Client { source, .. }
             | Self::Unknown { source, .. }
-            | Self::PerhapsTaken { source, .. } => Some(source),
+            | Self::PerhapsTaken { source, .. }
+            | Self::PerhapsThere { source, .. } => Some(source),
             _ => None,
         }
     }

@@ -20,15 +20,13 @@ pub use names::{Priority, QueueNames};
 /// Name of the recipe in errors.
 const RECIPE: &str = "queue";
 
-/// Attempts to learn the outcome of a delete whose reply was lost.
-const ATTEMPTS: u32 = 8;
-
 /// First-in-first-out queue with priorities; the entries are those of kazoo's `Queue` or, by [`Self::names`], of Curator's
 /// `DistributedQueue`. Clones are handles to the same queue.
 ///
 /// A take removes the entry and then returns it: a client that dies in between, or drops the future, loses it. A [`LockingQueue`]
 /// loses none. Each entry is taken by one client. If the reply to the removal is lost, the client removes the entry again:
-/// if it is still there it is ours, else [`Error::PerhapsTaken`] has the entry.
+/// if it is still there it is ours, else [`Error::PerhapsTaken`] has the entry. [`Error::PerhapsThere`] has it if the client can
+/// ask no more.
 ///
 /// A put whose reply is lost is not repeated: its error says that it
 /// [may have been applied](Error::may_have_been_applied). The entry has no place for a mark by which it could be found.
@@ -130,7 +128,7 @@ impl Queue {
     /// Takes the first entry; waits for one if there is none, also through lost connections and expired sessions.
     ///
     /// # Errors
-    /// [`Error::PerhapsTaken`], which has the entry; or an error of the client, and nothing was taken.
+    /// [`Error::PerhapsTaken`] and [`Error::PerhapsThere`], which have the entry; or an error of the client, and nothing was taken.
     pub async fn take(&self) -> Result<QueueEntry, Error> {
         loop {
             if let Some(entry) = self.try_take().await? {
@@ -161,27 +159,32 @@ impl Queue {
         let entry = QueueEntry { path, data };
         let mut unanswered: Option<ClientError> = None;
         let mut patience = Patience::new(fastrand::u64(..));
-        for _ in 0..ATTEMPTS {
+        loop {
             let error = match client.delete(&entry.path, Expected::Exactly(stat.version)).await {
                 Ok(()) => return Ok(Some(entry)),
                 Err(error) => error,
             };
-            match error.code() {
-                Some(ErrorCode::NO_NODE) if unanswered.is_none() => return Ok(None),
-                Some(ErrorCode::NO_NODE) => break,
-                _ if error.may_have_been_applied() => unanswered = Some(error),
-                _ if unanswered.is_some() && error.is_retryable() => {}
-                _ if unanswered.is_some() => break,
+            match (error.code(), unanswered.take()) {
+                (Some(ErrorCode::NO_NODE), None) => return Ok(None),
+                (Some(ErrorCode::NO_NODE), Some(source)) => {
+                    return Err(Error::PerhapsTaken { entry: Box::new(entry), source });
+                }
+                // It is there, with other data: none of our deletes fits it.
+                (Some(ErrorCode::BAD_VERSION), _) => {
+                    self.entries.put_back(name);
+                    return Err(Error::of(RECIPE, &self.entries.path)(error));
+                }
+                _ if error.may_have_been_applied() && error.is_retryable() => unanswered = Some(error),
+                (_, Some(earlier)) if error.is_retryable() => unanswered = Some(earlier),
+                (_, earlier) if earlier.is_some() || error.may_have_been_applied() => {
+                    return Err(Error::PerhapsThere { entry: Box::new(entry), source: error });
+                }
                 _ => {
                     self.entries.put_back(name);
                     return Err(Error::of(RECIPE, &self.entries.path)(error));
                 }
             }
             pause(client, patience.pause()).await;
-        }
-        match unanswered {
-            Some(source) => Err(Error::PerhapsTaken { entry: Box::new(entry), source }),
-            None => Ok(None),
         }
     }
 }

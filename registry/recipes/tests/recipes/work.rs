@@ -96,6 +96,54 @@ fn a_removal_whose_reply_is_lost_is_ours_or_unknown_with_its_entry() {
 }
 
 #[test]
+fn a_removal_without_a_reply_is_made_again_however_long_the_servers_are_away() {
+    with_server(async |zk| {
+        let queue = Queue::new(&client(zk).await, PATH);
+        queue.put("a").await.unwrap();
+        let lost = zk.fault(On::op(OpCode::DELETE).times(1), Then::disconnect());
+        let taking = tokio::spawn(async move { queue.take().await });
+        lost.until_fired().await.unwrap();
+        zk.take_down().await;
+        tokio::time::sleep(30 * TIMEOUT).await;
+        assert!(!taking.is_finished());
+        zk.bring_up().await.unwrap();
+        assert_eq!(soon(taking).await.unwrap().unwrap().data, "a");
+    });
+}
+
+#[test]
+fn an_entry_that_is_perhaps_there_is_not_called_gone() {
+    with_server(async |zk| {
+        let ada = client(zk).await;
+        let queue = Queue::new(&ada, PATH);
+        let path = queue.put("a").await.unwrap();
+        let lost = zk.fault(On::op(OpCode::DELETE).times(2), Then::disconnect());
+        let taking = tokio::spawn({
+            let queue = queue.clone();
+            async move { queue.take().await }
+        });
+        lost.until_fired().await.unwrap();
+        zk.set(&path, "b").await.unwrap();
+        let changed = soon(taking).await.unwrap().unwrap_err();
+        assert_eq!(changed.code(), Some(ErrorCode::BAD_VERSION), "{changed}");
+        assert!(!changed.may_have_been_applied());
+
+        let lost = zk.fault(On::op(OpCode::DELETE).times(1), Then::disconnect());
+        let taking = tokio::spawn(async move { queue.take().await });
+        lost.until_fired().await.unwrap();
+        zk.take_down().await;
+        ada.close_within(TIMEOUT / 10).await.unwrap_err();
+        let error = soon(taking).await.unwrap().unwrap_err();
+        assert!(error.may_have_been_applied() && error.is_session_over() && !error.is_retryable());
+        match error {
+            Error::PerhapsThere { entry, .. } => assert_eq!(entry.data, "b"),
+            error => panic!("{error}"),
+        }
+        assert_eq!(count(zk, PATH), 1, "it is there");
+    });
+}
+
+#[test]
 fn a_put_says_if_it_may_have_been_done_and_a_full_queue_takes_none() {
     with_server(async |zk| {
         let queue = Queue::new(&client(zk).await, PATH).limit(2);
