@@ -11,8 +11,10 @@ use crate::error::Error;
 /// guard, and stops when [`Self::lost`] returns. That happens when the lock is gone, and also when the connection is: without one
 /// nobody can tell if the session still lives. The client notices a silent server after two thirds of the session timeout, and
 /// servers wait for all of it before they let the next one in, so the guard is not [held](Self::is_held) any more when another one
-/// is, if both clocks and all programs run. A program that was stopped meanwhile, or a write that travels for long, comes too
-/// late all the same: send the [fencing token](Self::fencing_token) with each write, and let its receiver refuse lower ones.
+/// is, if both clocks and all programs run, and if the session timeout is longer than `syncLimit` × `tickTime` of the ensemble
+/// (10 seconds in its sample configuration): for so long a follower that is cut off from its leader answers pings, while the
+/// others let the next one in. A program that was stopped meanwhile, or a write that travels for long, comes too late all the
+/// same: send the [fencing token](Self::fencing_token) with each write, and let its receiver refuse lower ones.
 ///
 /// Dropping the guard releases in the background: its task deletes the node, and tries until it has, or until the session is
 /// over. [`Self::release`] waits for that.

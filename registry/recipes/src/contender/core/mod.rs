@@ -6,7 +6,8 @@
 //!   anything else; a second node would wait for the first for ever.
 //! - A node is ours only if the current session owns it.
 //! - The end of the node before ours is no turn yet: only a list says whose turn it is.
-//! - A lost connection ends nothing as long as the session lives. But nobody can be sure of a turn without a connection.
+//! - A lost connection ends nothing as long as the session lives. But nobody can be sure of a turn without a connection, nor after
+//!   it before a look at the node.
 
 mod queue;
 
@@ -144,6 +145,8 @@ pub(crate) struct Core {
     node: NodeState,
     parent_missing: bool,
     in_flight: Option<Output>,
+    /// True if the step under way was begun over an earlier connection.
+    is_outlived: bool,
     not_before: Option<Millis>,
     patience: Patience,
     random: fastrand::Rng,
@@ -186,6 +189,7 @@ impl Core {
             node: NodeState::Absent,
             parent_missing: false,
             in_flight: None,
+            is_outlived: false,
             not_before: None,
             patience: Patience::new(seed),
             // Another stream than that of the pauses, which draw from the same seed.
@@ -197,6 +201,10 @@ impl Core {
     pub(crate) fn handle(&mut self, now: Millis, input: Input) {
         match input {
             Input::Connected(session) => {
+                if self.connected {
+                    // Only the last state is heard of.
+                    self.disconnected();
+                }
                 if self.session != session || !self.connected {
                     self.not_before = None;
                 }
@@ -206,7 +214,7 @@ impl Core {
                     self.lose(now, Loss::SessionExpired);
                 }
             }
-            Input::Disconnected => self.connected = false,
+            Input::Disconnected => self.disconnected(),
             Input::SessionOver => {
                 self.connected = false;
                 if matches!(self.node, NodeState::Present { .. }) {
@@ -217,12 +225,11 @@ impl Core {
                 if let Some(step) = self.in_flight.take() {
                     self.done(now, step, outcome);
                 }
-            }
-            Input::NodeChanged => {
-                if let Some(Standing::Ours { watched, doubtful }) = self.standing() {
-                    (*watched, *doubtful) = (false, true);
+                if std::mem::take(&mut self.is_outlived) {
+                    self.doubt();
                 }
             }
+            Input::NodeChanged => self.doubt(),
             Input::QueueChanged => {
                 if let Some(standing @ (Standing::Behind { .. } | Standing::Full)) = self.standing() {
                     *standing = Standing::Unknown;
@@ -380,6 +387,20 @@ impl Core {
         }
         self.node = NodeState::Absent;
         self.retry_later(now);
+    }
+
+    fn disconnected(&mut self) {
+        self.connected = false;
+        self.is_outlived = self.in_flight.is_some();
+        // When there is a connection again, the watch may have fired meanwhile, and its event be on its way.
+        self.doubt();
+    }
+
+    /// Believes in our turn only after another look.
+    fn doubt(&mut self) {
+        if let Some(Standing::Ours { watched, doubtful }) = self.standing() {
+            (*watched, *doubtful) = (false, true);
+        }
     }
 
     fn retry_later(&mut self, now: Millis) {

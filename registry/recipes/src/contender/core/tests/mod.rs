@@ -119,7 +119,7 @@ fn a_turn_is_in_doubt_from_the_first_sign_of_its_loss_to_the_answer() {
 }
 
 #[test]
-fn a_reconnect_of_the_session_causes_no_step() {
+fn a_turn_is_in_doubt_after_a_reconnect_of_the_session_until_one_look_at_its_node() {
     let mut world = World::new(&[Role::Mutex]);
     world.acts(0, &ACQUIRE);
     world.act(0, &Act::Perform);
@@ -127,8 +127,30 @@ fn a_reconnect_of_the_session_causes_no_step() {
         world.act(0, &Act::Disconnect);
         assert!(!world.is_sure(0));
         world.act(0, &Act::Connect);
+        assert!(world.held(0).is_some() && !world.is_sure(0));
+        world.act(0, &Act::Perform);
         assert!(world.is_sure(0) && world.contenders[0].step.is_none());
     }
+    world.acts(0, &[Act::Disconnect, Act::Delete, Act::Connect]);
+    assert!(!world.is_sure(0), "nobody has looked yet");
+    world.act(0, &Act::Perform);
+    assert_eq!(world.held(0), None);
+}
+
+#[test]
+fn an_answer_of_an_earlier_connection_ends_no_doubt() {
+    let mut world = World::new(&[Role::Mutex]);
+    world.acts(0, &ACQUIRE);
+    let core = &mut world.contenders[0].core;
+    let owner = SessionId(1);
+    // That it was disconnected in between is not heard of.
+    for input in [Input::Connected(owner), Input::Done(StepOutcome::Checked(Some(owner)))] {
+        core.handle(Millis(0), input);
+        assert!(!matches!(core.phase(), Phase::Holding { sure: true, .. }));
+    }
+    assert!(matches!(core.poll_output(), Some(Output::Check { .. })));
+    core.handle(Millis(0), Input::Done(StepOutcome::Checked(Some(owner))));
+    assert!(matches!(core.phase(), Phase::Holding { sure: true, .. }));
 }
 
 #[test]
