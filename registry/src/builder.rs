@@ -10,6 +10,7 @@ use zk_client::{Acl, Clock};
 use crate::cache::Cache;
 use crate::error::Error;
 use crate::registry::Registry;
+use crate::seed::own_seed;
 use crate::service;
 
 /// Configures a registry; finish with [`Builder::connect`] or [`Builder::connect_in_background`]. Every option has a
@@ -231,7 +232,7 @@ impl Builder {
     pub async fn connect(self) -> Result<Registry, Error> {
         self.check_root()?;
         let client = self.client.connect().await.map_err(Error::Connect)?;
-        let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
+        let seed = self.seed.unwrap_or_else(own_seed);
         Ok(Registry::over(client, self.root, self.acl, seed, self.cache))
     }
 
@@ -250,7 +251,7 @@ impl Builder {
     pub async fn connect_in_background(self) -> Result<Registry, Error> {
         self.check_root()?;
         let client = self.client.connect_in_background().await.map_err(Error::Connect)?;
-        let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
+        let seed = self.seed.unwrap_or_else(own_seed);
         Ok(Registry::over(client, self.root, self.acl, seed, self.cache))
     }
 

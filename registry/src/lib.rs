@@ -132,6 +132,7 @@ mod node;
 mod registration;
 mod registry;
 mod retry;
+mod seed;
 pub mod select;
 mod service;
 mod services;

@@ -22,6 +22,7 @@ use crate::instance::Instance;
 use crate::members::Members;
 use crate::node::ServiceNode;
 use crate::registration::{RegisterOptions, Registration};
+use crate::seed::own_seed;
 use crate::services::Services;
 use crate::state::ConnectionStates;
 use crate::subscription::{Sources, SubscribeOptions, Subscription};
@@ -66,7 +67,7 @@ impl Registry {
     /// Makes a registry over an existing client. Closing the one closes the other.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self::over(client, String::new(), vec![Acl::open()], fastrand::u64(..), None)
+        Self::over(client, String::new(), vec![Acl::open()], own_seed(), None)
     }
 
     pub(crate) fn over(client: Client, root: String, acl: Vec<Acl>, seed: u64, cache: Option<Cache>) -> Self {

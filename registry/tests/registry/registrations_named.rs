@@ -12,7 +12,7 @@ use registry::{
 use zk_mini::{On, Then, ZkMini};
 use zk_wire::OpCode;
 
-use crate::support::{Way, at, members, moved_from, nodes, ports, reached, registry, server, soon};
+use crate::support::{Way, at, members, moved_from, nodes, ports, reached, registry, server, soon, stranger};
 
 const REPLACED: RegistrationState = RegistrationState::Withdrawn(WithdrawReason::Replaced);
 
@@ -281,4 +281,21 @@ async fn an_id_that_cannot_be_a_name_is_an_error_before_anything_is_sent() {
     let error = registry.register_with("demo", at(1), options).await.unwrap_err();
     assert_eq!(error.to_string(), "\"rack/7\" cannot be the id of an instance: it has a \"/\"");
     assert_eq!(zk.children("/demo"), None);
+}
+
+#[tokio::test]
+async fn instances_of_forked_processes_do_not_have_the_same_random_id() {
+    let zk = server().await;
+    let curator: Arc<dyn Codec> = Arc::new(Curator::at("/curator"));
+    let (mut registrations, mut paths) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        let client = stranger(&zk).await;
+        // What a fork copies.
+        fastrand::seed(7);
+        let options = RegisterOptions::default().codecs([Arc::clone(&curator)]);
+        let registration = soon(Registry::new(client).register_with("demo", at(1), options)).await.unwrap();
+        paths.push(registration.path().unwrap());
+        registrations.push(registration);
+    }
+    assert_ne!(paths[0], paths[1]);
 }
