@@ -42,7 +42,7 @@ pub struct Members {
     pub instances: BTreeMap<InstanceId, Arc<Instance>>,
     /// Nodes that are no usable instances, each with the reason.
     pub skipped: Vec<Skipped>,
-    /// True if these are the last known members and may be out of date: no server is connected, or
+    /// True if these are the last known members and may be out of date: no server is connected, or it refuses to list them, or
     /// [`SubscribeOptions::empty_after`](crate::SubscribeOptions::empty_after) holds members that are gone.
     pub stale: bool,
     /// Time at which the registry last confirmed them, in milliseconds since 1970, if they are from the cache on disk because

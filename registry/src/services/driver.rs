@@ -30,11 +30,13 @@ pub(super) struct Driver {
     watch: Option<Watch>,
     /// The list under way.
     listing: JoinSet<Result<(Vec<String>, Watch), Error>>,
+    /// The last refusal, until there is a list.
+    logged: Option<String>,
 }
 
 impl Driver {
     pub(super) fn new(node: ServiceNode, clock: Clock, seed: u64) -> Self {
-        Self { node, core: Core::new(seed), clock, watch: None, listing: JoinSet::new() }
+        Self { node, core: Core::new(seed), clock, watch: None, listing: JoinSet::new(), logged: None }
     }
 
     /// Runs until the last handle is gone or the client is closed.
@@ -87,17 +89,23 @@ impl Driver {
         match listed {
             Ok((children, watch)) => {
                 self.watch = Some(watch);
+                self.logged = None;
                 Input::Listed(Some(self.names(&children)))
             }
             Err(error) => {
                 quietly(|| tracing::debug!(path = %self.node.path, %error, "services: cannot list"));
-                if !error.is_retryable() {
-                    quietly(|| tracing::warn!(path = %self.node.path, %error, "services cannot be listed"));
-                    if views.borrow().names.is_none() {
-                        views.send_replace(View { names: None, refused: Some(error) });
-                    }
+                if error.is_retryable() {
+                    return Input::Listed(None);
                 }
-                Input::Listed(None)
+                let text = error.to_string();
+                if self.logged.as_ref() != Some(&text) {
+                    quietly(|| tracing::warn!(path = %self.node.path, %error, "services cannot be listed"));
+                    self.logged = Some(text);
+                }
+                if views.borrow().names.is_none() {
+                    views.send_replace(View { names: None, refused: Some(error) });
+                }
+                Input::Refused
             }
         }
     }

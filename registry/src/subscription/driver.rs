@@ -29,6 +29,8 @@ pub(super) struct Driver {
     list_watch: Option<Watch>,
     tasks: JoinSet<Finished>,
     refused: Option<Error>,
+    /// The last refusal, until there is a list.
+    logged: Option<String>,
 }
 
 /// Result of a task of the driver.
@@ -40,7 +42,16 @@ enum Finished {
 
 impl Driver {
     pub(super) fn new(node: ServiceNode, core: Core, updates: bool, clock: Clock) -> Self {
-        Self { node, core, updates, clock, list_watch: None, tasks: JoinSet::new(), refused: None }
+        Self {
+            node,
+            core,
+            updates,
+            clock,
+            list_watch: None,
+            tasks: JoinSet::new(),
+            refused: None,
+            logged: None,
+        }
     }
 
     /// Runs until the last subscriber is gone or the client is closed.
@@ -120,6 +131,7 @@ impl Driver {
         match finished {
             Finished::Listed(Ok((names, watch))) => {
                 self.list_watch = Some(watch);
+                self.logged = None;
                 Input::Listed(Some(
                     names.into_iter().filter(|name| self.node.codec.is_instance(name)).collect(),
                 ))
@@ -128,13 +140,18 @@ impl Driver {
                 quietly(
                     || tracing::debug!(service = %self.node.service, %error, "subscription: cannot list"),
                 );
-                if !error.is_retryable() {
+                if error.is_retryable() {
+                    return Input::Listed(None);
+                }
+                let text = error.to_string();
+                if self.logged.as_ref() != Some(&text) {
                     quietly(
                         || tracing::warn!(service = %self.node.service, %error, "service cannot be listed"),
                     );
-                    self.refused = Some(error);
+                    self.logged = Some(text);
                 }
-                Input::Listed(None)
+                self.refused = Some(error);
+                Input::ListRefused
             }
             Finished::Read { id, read, outcome, watch } => {
                 if let Some(mut watch) = watch {

@@ -8,9 +8,10 @@ use registry::{Acl, Clock, Error, RegisterOptions, Registry};
 use tokio::sync::mpsc;
 use tracing::field::Field;
 use tracing::{Event, Level};
-use zk_mini::ZkMini;
+use zk_mini::{On, Then, ZkMini};
+use zk_wire::{ErrorCode, OpCode};
 
-use crate::support::{EachEvent, at, builder, moved_from, nodes, server, soon};
+use crate::support::{EachEvent, at, builder, members, moved_from, nodes, ports, registry, server, soon};
 
 async fn ours(zk: &ZkMini) -> Registry {
     let connecting = builder(zk).root("team/services").auth("digest", "payments:secret");
@@ -78,6 +79,47 @@ async fn a_stranger_neither_registers_beside_nor_replaces_a_protected_instance()
         assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
     }
     assert_eq!(soon(strangers.discover("demo")).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_may_not_be_listed_any_more_is_stale_until_it_may_and_the_log_says_so_once() {
+    let (warnings, mut told) = mpsc::unbounded_channel();
+    let tell = move |event: &Event<'_>| {
+        let mut told = String::new();
+        event.record(&mut |_: &Field, value: &dyn Debug| told += &format!("{value:?} "));
+        let _ = warnings.send(told);
+    };
+    let _guard = tracing::subscriber::set_default(EachEvent(Level::WARN, tell));
+    let zk = server().await;
+    let (service, caller) = (registry(&zk).await, registry(&zk).await);
+    let _first = soon(service.register("demo", at(1))).await.unwrap();
+    let mut demo = soon(caller.subscribe("demo")).await.unwrap();
+    let mut names = soon(caller.services()).await.unwrap();
+    assert!(!demo.current().stale && !names.current().stale);
+
+    let refused = zk.fault(On::op(OpCode::GET_CHILDREN2), Then::fail(ErrorCode::NO_AUTH));
+    let _others = (
+        soon(service.register("demo", at(2))).await.unwrap(),
+        soon(service.register("other", at(3))).await.unwrap(),
+    );
+    let stale = members(&mut demo, |members| members.stale).await;
+    assert_eq!(ports(&stale), [1], "the last that are known");
+    while !soon(names.changed()).await.unwrap().stale {}
+    soon(async {
+        while refused.fired() < 10 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    drop(refused);
+    members(&mut demo, |members| !members.stale && ports(members) == [1, 2]).await;
+    while soon(names.changed()).await.unwrap().stale {}
+    let mut warnings = Vec::new();
+    while let Ok(warning) = told.try_recv() {
+        warnings.push(warning);
+    }
+    let count = |text: &str| warnings.iter().filter(|warning| warning.contains(text)).count();
+    assert_eq!((count("service cannot be"), count("services cannot be")), (1, 1), "{warnings:?}");
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::retry::RetrySchedule;
 pub struct ServiceNames {
     /// Names that subscriptions and registrations take.
     pub names: BTreeSet<String>,
-    /// True if these are the last known names and may be out of date: no server is connected.
+    /// True if these are the last known names and may be out of date: no server is connected, or it refuses to list them.
     pub stale: bool,
 }
 
@@ -28,6 +28,8 @@ pub(super) enum Input {
     Disconnected,
     /// Names of the services, with a watch; none if their parent does not exist. `None` if there was no answer.
     Listed(Option<BTreeSet<String>>),
+    /// The servers refuse the list.
+    Refused,
     /// The watch fired or was lost.
     Changed,
     /// The deadline has come.
@@ -88,13 +90,19 @@ impl Core {
                 self.schedule.reset();
                 self.names = Some(names);
             }
-            Input::Listed(None) => {
-                self.list = ListState::Wanted;
-                self.not_before = Some(self.schedule.next(now)).filter(|&at| at > now);
+            Input::Listed(None) => self.failed(now),
+            Input::Refused => {
+                self.confirmed = false;
+                self.failed(now);
             }
             Input::Changed => self.list.want(),
             Input::Timeout => self.not_before = self.not_before.filter(|&at| at > now),
         }
+    }
+
+    fn failed(&mut self, now: Millis) {
+        self.list = ListState::Wanted;
+        self.not_before = Some(self.schedule.next(now)).filter(|&at| at > now);
     }
 
     /// Returns the next output, if there is one.

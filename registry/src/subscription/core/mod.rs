@@ -37,6 +37,8 @@ pub(crate) enum Input {
     /// Names of the service's nodes, with a watch on the list; empty if the service has no node. `None` if there was no
     /// answer.
     Listed(Option<Vec<String>>),
+    /// The servers refuse the list.
+    ListRefused,
     /// The watch on the list fired or was lost.
     ListChanged,
     /// The read of this number is over.
@@ -204,9 +206,10 @@ impl Core {
                 self.list.outlive();
             }
             Input::Listed(Some(names)) => self.listed(names),
-            Input::Listed(None) => {
-                self.list = ListState::Wanted;
-                self.retry_later();
+            Input::Listed(None) => self.list_failed(),
+            Input::ListRefused => {
+                self.confirmed = false;
+                self.list_failed();
             }
             Input::ListChanged => self.list_changed(),
             Input::Read { id, read, outcome } => {
@@ -322,6 +325,11 @@ impl Core {
         });
         members.skipped.extend(skipped);
         members
+    }
+
+    fn list_failed(&mut self) {
+        self.list = ListState::Wanted;
+        self.retry_later();
     }
 
     fn listed(&mut self, mut names: Vec<String>) {
