@@ -207,9 +207,8 @@ async fn next_input(nodes: &mut [NodeTask]) -> (usize, NodeInput) {
 fn connection(state: SessionState) -> Option<NodeInput> {
     match state {
         SessionState::Connected(session) => Some(NodeInput::Connected(session)),
-        SessionState::Disconnected(_) | SessionState::ConnectedReadOnly(_) | SessionState::Connecting => {
-            Some(NodeInput::Disconnected)
-        }
+        SessionState::Disconnected(_) | SessionState::ConnectedReadOnly(_) => Some(NodeInput::Disconnected),
+        SessionState::Connecting => Some(NodeInput::SessionOver),
         SessionState::Closed(_) => None,
     }
 }

@@ -23,6 +23,8 @@ pub(crate) enum NodeInput {
     Connected(SessionId),
     /// No connection exists; the session may live on.
     Disconnected,
+    /// The session has ended, and there is no other one yet.
+    SessionOver,
     /// The last step is over.
     Done(StepOutcome),
     /// The watch on our node fired or was lost.

@@ -123,6 +123,16 @@ impl NodeCore {
                 self.connected = false;
                 self.doubt();
             }
+            NodeInput::SessionOver => {
+                self.connected = false;
+                match self.node {
+                    NodeState::Present { .. } | NodeState::Unconfirmed { made: Made::Yes, .. } => {
+                        self.lost(now, LossReason::SessionExpired);
+                    }
+                    NodeState::Unconfirmed { .. } => self.node = NodeState::Absent,
+                    NodeState::Absent | NodeState::Taken { .. } | NodeState::Over(_) => {}
+                }
+            }
             NodeInput::Done(outcome) => {
                 if let Some(step) = self.in_flight.take() {
                     self.done(now, step, outcome);
@@ -243,6 +253,7 @@ impl NodeCore {
     }
 
     fn connected(&mut self, now: Millis, session: SessionId) {
+        let is_next = self.session != session && self.session != SessionId::NONE;
         if self.session != session || !self.connected {
             // The client has paused before it connected.
             self.not_before = None;
@@ -250,8 +261,12 @@ impl NodeCore {
         }
         self.connected = true;
         self.session = session;
+        // Only the last state of the client is heard of: the connection may be another one.
+        self.doubt();
         if matches!(&self.node, NodeState::Present { node, .. } if node.owner != session) {
             self.lost(now, LossReason::SessionExpired);
+        } else if is_next && matches!(self.node, NodeState::Absent) {
+            self.spread(now, now);
         }
     }
 
@@ -319,7 +334,14 @@ impl NodeCore {
             _ => return,
         };
         let Some(node) = found else {
-            return if made == Made::Yes { self.gone(now) } else { self.node = NodeState::Absent };
+            return match made {
+                // It went with the session that made it.
+                Made::Yes if self.creators.front() != Some(&self.session) => {
+                    self.lost(now, LossReason::SessionExpired);
+                }
+                Made::Yes => self.gone(now),
+                Made::No | Made::Perhaps => self.node = NodeState::Absent,
+            };
         };
         if node.owner == self.session && made != Made::No {
             self.visible = self.visible.max(Some(revision));
@@ -405,9 +427,14 @@ impl NodeCore {
             LossReason::SessionExpired => now,
             _ => self.retries.next(now),
         };
+        self.spread(now, at);
+        self.loss = Some(reason);
+    }
+
+    /// Waits until a moment by chance after this time, as others that have lost their nodes as well do.
+    fn spread(&mut self, now: Millis, at: Millis) {
         let spread = Millis(self.random.u64(0..=SPREAD.0));
         self.pause(now, at + spread);
-        self.loss = Some(reason);
     }
 
     fn doubt(&mut self) {

@@ -7,7 +7,7 @@ pub enum RegistrationState {
     /// Not registered yet: that happens as soon as a server is connected.
     Registering,
     /// Others can find the instance, as far as is known: the state stays while no server is connected. Only a server can tell
-    /// that the session, and the nodes with it, has ended.
+    /// that the session, and the nodes with it, has ended; then it is [`Self::Reregistering`] at once.
     Registered {
         /// Paths of the nodes, below the chroot: one for each format, in the order of
         /// [`RegisterOptions::codecs`](crate::RegisterOptions::codecs).

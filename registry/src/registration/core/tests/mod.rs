@@ -128,6 +128,48 @@ fn a_replacement_whose_reply_was_lost_is_looked_for_and_not_repeated() {
 }
 
 #[test]
+fn an_instance_is_lost_as_soon_as_its_session_is_known_to_be_over_and_a_withdrawal_done() {
+    for has_id in [false, true] {
+        let mut world = settled(one(has_id));
+        world.act(0, &Act::ExpireWithoutNext);
+        assert_eq!(world.state(0), RegistrationState::Reregistering(LossReason::SessionExpired));
+        let world = settled(world);
+        assert_eq!(world.live(0, 0).count(), 1);
+
+        for made in [false, true] {
+            let mut world = one(has_id);
+            world.acts(0, &REGISTER[..3]);
+            if made {
+                world.acts(0, &[Act::Perform(0), Act::Perform(0)]);
+            }
+            world.acts(0, &[Act::Withdraw, Act::Disconnect, Act::LoseUnanswered(0)]);
+            assert!(!world.registrants[0].core.is_over());
+            world.act(0, &Act::ExpireWithoutNext);
+            assert_eq!(world.state(0), withdrawn(WithdrawReason::Requested));
+            assert!(world.registrants[0].core.is_over());
+        }
+    }
+}
+
+#[test]
+fn a_replacement_that_goes_with_its_session_before_it_is_found_is_made_again() {
+    for expires_before_the_reply in [false, true] {
+        let mut world = World::new(1, 1, true, OnDelete::Drain);
+        world.acts(0, &REGISTER);
+        world.acts(0, &[Act::ExpireOnLaggingServer, Act::Wait(100)]);
+        world.acts(0, &[Act::Perform(0), Act::Perform(0)]); // the name is taken; by whom
+        assert!(matches!(world.registrants[0].formats[0].step, Some(Output::Replace { .. })));
+        if expires_before_the_reply {
+            world.act(0, &Act::PerformAndExpire(0));
+        } else {
+            world.acts(0, &[Act::Perform(0), Act::Expire]);
+        }
+        let world = settled(world);
+        assert_eq!(world.state(0), RegistrationState::Registered { paths: vec![format!("/0/{ID}")] });
+    }
+}
+
+#[test]
 fn a_node_deleted_by_hand_is_restored_or_the_instance_withdrawn_as_wanted() {
     for (on_delete, now, later) in [
         (
@@ -187,17 +229,19 @@ fn a_node_that_is_deleted_again_and_again_is_created_ever_more_slowly() {
 #[test]
 fn after_an_expiry_many_registrants_do_not_come_back_in_the_same_moment() {
     const MANY: u64 = 10_000;
-    let mut comers = BTreeMap::new();
-    for seed in 0..MANY {
-        let mut world = World::with_seed(seed);
-        world.acts(0, &REGISTER);
-        world.act(0, &Act::Perform(0));
-        world.act(0, &Act::Expire);
-        *comers.entry(world.registrants[0].core.poll_deadline()).or_insert(0) += 1;
+    for expiry in [&[Act::Expire][..], &[Act::ExpireWithoutNext, Act::Connect]] {
+        let mut comers = BTreeMap::new();
+        for seed in 0..MANY {
+            let mut world = World::with_seed(seed);
+            world.acts(0, &REGISTER);
+            world.act(0, &Act::Perform(0));
+            world.acts(0, expiry);
+            *comers.entry(world.registrants[0].core.poll_deadline()).or_insert(0) += 1;
+        }
+        let (latest, most) = (comers.keys().max().unwrap(), comers.values().max().unwrap());
+        assert!(*latest <= Some(Millis(50)), "{latest:?}");
+        assert!(*most < 3 * MANY / 50, "{most} in one millisecond");
     }
-    let (latest, most) = (comers.keys().max().unwrap(), comers.values().max().unwrap());
-    assert!(*latest <= Some(Millis(50)), "{latest:?}");
-    assert!(*most < 3 * MANY / 50, "{most} in one millisecond");
 }
 
 #[test]

@@ -20,6 +20,8 @@ fn any_act() -> impl Strategy<Value = Act> {
         1 => Just(Act::Disconnect),
         1 => Just(Act::Expire),
         1 => Just(Act::ExpireOnLaggingServer),
+        1 => Just(Act::ExpireWithoutNext),
+        1 => format.clone().prop_map(Act::PerformAndExpire),
         1 => format.clone().prop_map(Act::DeleteNodes),
         1 => format.clone().prop_map(Act::DeleteParent),
         1 => format.prop_map(Act::Touch),
@@ -82,6 +84,7 @@ proptest! {
             RegistrationState::Registered { .. } => prop_assert_eq!(live(&world), FORMATS),
             // A refusal to delete the rest leaves it to the end of the session.
             RegistrationState::Withdrawn(WithdrawReason::Deleted) => {
+                prop_assert!(world.taken_away, "nobody deletes a node that goes with its session");
                 prop_assert!(live(&world) == 0 || acts.iter().any(is_refusal));
             }
             state => prop_assert!(false, "{state:?}"),
@@ -131,6 +134,7 @@ fn in_one_format(act: &Act) -> Act {
         Act::LoseUnanswered(_) => Act::LoseUnanswered(0),
         Act::NotDone(_) => Act::NotDone(0),
         Act::Refuse(_) => Act::Refuse(0),
+        Act::PerformAndExpire(_) => Act::PerformAndExpire(0),
         Act::DeleteNodes(_) => Act::DeleteNodes(0),
         Act::DeleteParent(_) => Act::DeleteParent(0),
         Act::Touch(_) => Act::Touch(0),

@@ -20,6 +20,8 @@ pub(super) struct World {
     pub(super) counter: u32,
     pub(super) nodes: BTreeMap<String, Stored>,
     pub(super) replacements: usize,
+    /// True once somebody else has deleted a node of a session that lives.
+    pub(super) taken_away: bool,
     pub(super) registrants: Vec<Registrant>,
 }
 
@@ -67,8 +69,12 @@ pub(super) enum Act {
     Disconnect,
     /// The session expires and the next one begins.
     Expire,
+    /// The session expires, which the client hears, and there is no other one yet.
+    ExpireWithoutNext,
     /// The session expires and the next one begins on a server that lags: it still shows the old session's nodes.
     ExpireOnLaggingServer,
+    /// The step is performed and answered, and the session expires; its end is heard of before the answer.
+    PerformAndExpire(usize),
     /// Another client deletes the nodes of this format.
     DeleteNodes(usize),
     DeleteParent(usize),
@@ -118,6 +124,7 @@ impl World {
             counter: 0,
             nodes: BTreeMap::new(),
             replacements: 0,
+            taken_away: false,
             registrants: (0..registrants).map(registrant).collect(),
         }
     }
@@ -184,12 +191,23 @@ impl World {
                 self.input(who, Input::All(NodeInput::Disconnected));
             }
             Act::Expire => {
-                let session = self.registrants[who].session;
-                self.delete(|_, node| node.owner == session);
-                self.next_session(who);
+                self.delete_own(who);
+                self.next_session(who, None);
             }
-            Act::ExpireOnLaggingServer => self.next_session(who),
-            Act::DeleteNodes(format) => self.delete(|path, _| path.starts_with(&format!("/{format}/"))),
+            Act::ExpireWithoutNext => {
+                self.delete_own(who);
+                self.end_session(who);
+            }
+            Act::ExpireOnLaggingServer => self.next_session(who, None),
+            Act::PerformAndExpire(format) => {
+                let late = self.take_step(who, format).map(|step| (format, self.perform(who, format, step)));
+                self.delete_own(who);
+                self.next_session(who, late);
+            }
+            Act::DeleteNodes(format) => {
+                self.taken_away |= (0..self.registrants.len()).any(|who| self.live(who, format).count() > 0);
+                self.delete(|path, _| path.starts_with(&format!("/{format}/")));
+            }
             Act::DeleteParent(format) => {
                 if !self.nodes.keys().any(|path| path.starts_with(&format!("/{format}/"))) {
                     self.parents[format] = false;
@@ -246,14 +264,17 @@ impl World {
         }
     }
 
-    /// Begins the next session. The steps of the old one go unanswered.
-    fn next_session(&mut self, who: usize) {
+    /// Begins the next session. The steps of the old one go unanswered, but for one.
+    fn next_session(&mut self, who: usize, late: Option<(usize, StepOutcome)>) {
         let session = SessionId(self.next_session);
         self.next_session += 1;
         let registrant = &mut self.registrants[who];
         registrant.session = session;
         registrant.connected = true;
         registrant.core.handle(self.now, Input::All(NodeInput::Connected(session)));
+        if let Some((index, outcome)) = late {
+            registrant.core.handle(self.now, Input::One(index, NodeInput::Done(outcome)));
+        }
         for index in 0..registrant.formats.len() {
             let format = std::mem::take(&mut registrant.formats[index]);
             if format.step.is_some() {
@@ -263,6 +284,30 @@ impl World {
             registrant.core.handle(self.now, Input::One(index, NodeInput::NodeChanged));
         }
         self.input(who, Input::All(NodeInput::Timeout));
+    }
+
+    /// Ends the session of a registrant, and every step in it; the next connection has another one.
+    fn end_session(&mut self, who: usize) {
+        let session = SessionId(self.next_session);
+        self.next_session += 1;
+        let registrant = &mut self.registrants[who];
+        (registrant.session, registrant.connected) = (session, false);
+        self.input(who, Input::All(NodeInput::SessionOver));
+        for format in 0..self.parents.len() {
+            let Format { step, watched, fired } = std::mem::take(&mut self.registrants[who].formats[format]);
+            if step.is_some() {
+                self.fail(who, format, StepFailure::Unanswered);
+            }
+            if watched.is_some() || fired {
+                self.one(who, format, NodeInput::NodeChanged);
+            }
+        }
+    }
+
+    /// Deletes the nodes of a registrant's present session.
+    fn delete_own(&mut self, who: usize) {
+        let session = self.registrants[who].session;
+        self.delete(|_, node| node.owner == session);
     }
 
     fn delete(&mut self, is_gone: impl Fn(&str, &Stored) -> bool) {
