@@ -40,6 +40,7 @@ impl fmt::Display for SessionState {
             Self::ConnectedReadOnly(id) => write!(f, "connected to a read-only server, session {id}"),
             Self::Disconnected(id) => write!(f, "disconnected, session {id}"),
             Self::Closed(CloseReason::Requested) => f.write_str("closed"),
+            Self::Closed(CloseReason::Unconfirmed) => f.write_str("closed, and no server has confirmed it"),
             Self::Closed(CloseReason::RuntimeEnded) => f.write_str("closed with its runtime"),
         }
     }
@@ -49,8 +50,11 @@ impl fmt::Display for SessionState {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum CloseReason {
-    /// The client was closed, or its last handle was dropped.
+    /// The client was closed, or its last handle was dropped, and the session has ended.
     Requested,
+    /// The client was closed, or its last handle was dropped, but no server confirmed it in time: the session, and its ephemeral
+    /// nodes, may live on until the session timeout.
+    Unconfirmed,
     /// The client's tokio runtime has ended.
     RuntimeEnded,
 }

@@ -58,7 +58,7 @@ impl Registration {
     ///
     /// # Errors
     /// [`Error::Refused`] if the servers refuse to delete the node: it stays until the session ends; [`Error::Closed`] if the
-    /// runtime of the registry has ended: likewise.
+    /// registry was closed and no server confirmed it, or if its runtime has ended: likewise.
     pub async fn drain(self, grace: Duration) -> Result<Drained, Error> {
         let clock = self.client.clock();
         // A server is late by a tick at most: half a timeout or less.

@@ -25,6 +25,7 @@ pub use core::{LossReason, OnDelete, RegistrationState, WithdrawReason};
 pub use drain::Drained;
 pub use options::RegisterOptions;
 
+/// State of a client whose session has ended by its own wish. One whose close nobody confirmed is in another state.
 const CLOSED: SessionState = SessionState::Closed(CloseReason::Requested);
 
 /// Keeps an instance registered as long as it lives.
@@ -238,8 +239,8 @@ impl Registration {
     /// session has ended, also while no server is connected.
     ///
     /// # Errors
-    /// [`Error::Refused`] if the servers refuse it, [`Error::Closed`] if the runtime of the registry has ended; the node then
-    /// stays until the session ends.
+    /// [`Error::Refused`] if the servers refuse it; [`Error::Closed`] if the registry was closed and no server confirmed it, or if
+    /// its runtime has ended. The node then stays until the session ends.
     pub async fn withdraw(self) -> Result<(), Error> {
         self.withdrawn().await
     }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use registry::{Drained, Registry};
-use tokio::time::Instant;
+use registry::{Drained, Error, LossReason, RegistrationState, Registry};
+use tokio::time::{Instant, timeout};
 use zk_mini::testing::in_virtual_time;
 use zk_mini::{On, Then, ZkMini};
 use zk_wire::OpCode;
@@ -85,6 +85,34 @@ fn a_drain_ends_also_while_the_registry_is_away_and_the_instance_does_not_come_b
 }
 
 #[test]
+fn nobody_is_told_that_an_instance_is_gone_after_a_close_that_no_server_confirmed() {
+    in_virtual_time(async {
+        let zk = server().await;
+        let registry = connected(&zk).await;
+        let (first, second) = (
+            registry.register("demo", at(1)).await.unwrap(),
+            registry.register("demo", at(2)).await.unwrap(),
+        );
+        zk.take_down().await;
+        let (drain, withdrawal) = (tokio::spawn(first.drain(GRACE)), tokio::spawn(second.withdraw()));
+        registry.close_within(GRACE).await.unwrap_err();
+        assert!(matches!(drain.await.unwrap(), Err(Error::Closed)));
+        assert!(matches!(withdrawal.await.unwrap(), Err(Error::Closed)));
+        zk.bring_up().await.unwrap();
+        assert_eq!(nodes(&zk).len(), 2);
+
+        let registry = connected(&zk).await;
+        let (first, second) = (
+            registry.register("demo", at(1)).await.unwrap(),
+            registry.register("demo", at(2)).await.unwrap(),
+        );
+        registry.close().await.unwrap();
+        assert_eq!(first.drain(GRACE).await.unwrap(), Drained::Confirmed);
+        second.withdraw().await.unwrap();
+    });
+}
+
+#[test]
 fn a_drain_is_confirmed_when_the_registry_is_back_in_time() {
     in_virtual_time(async {
         let zk = server().await;
@@ -114,5 +142,24 @@ fn a_drain_does_not_presume_an_instance_gone_while_connections_keep_its_session_
         drop(cut);
         assert_eq!(drain.await.unwrap().unwrap(), Drained::Confirmed);
         assert_eq!(nodes(&zk), [""; 0]);
+    });
+}
+
+#[test]
+fn an_instance_whose_session_is_known_to_be_over_is_not_registered_and_withdrawn_at_once() {
+    in_virtual_time(async {
+        let zk = server().await;
+        let registry = connected(&zk).await;
+        let mut registration = registry.register("demo", at(1)).await.unwrap();
+        let session = zk.session_of(&registration.path().unwrap()).unwrap();
+        // The first connection hears that the session is over, the next one would begin another.
+        let refused = zk.fault(On::connect().nth(2), Then::refuse());
+        session.expire().await;
+        let lost = timeout(6 * TIMEOUT, registration.changed()).await.unwrap();
+        assert_eq!(lost, Some(RegistrationState::Reregistering(LossReason::SessionExpired)));
+        refused.until_fired().await.unwrap();
+        let begun = Instant::now();
+        registration.withdraw().await.unwrap();
+        assert_eq!(begun.elapsed(), Duration::ZERO, "there is nothing to wait for");
     });
 }

@@ -406,7 +406,11 @@ impl<C> Session<C> {
         self.search = None;
         self.credentials = None;
         self.outgoing.clear();
-        self.publish(SessionState::Closed(CloseReason::Requested));
+        let reason = match result {
+            CloseResult::Closed | CloseResult::AlreadyGone => CloseReason::Requested,
+            CloseResult::Unknown { .. } => CloseReason::Unconfirmed,
+        };
+        self.publish(SessionState::Closed(reason));
         for call in self.calls.take_sent() {
             self.fail(call, CallFailure::ConnectionLost { sent: true });
         }

@@ -66,6 +66,7 @@ fn closing_gives_up_in_time() {
     assert_eq!(rig.closed, None);
     rig.advance(1);
     assert_eq!(rig.closed, Some(CloseResult::Unknown { sent: true }));
+    assert_eq!(rig.states.last(), Some(&SessionState::Closed(CloseReason::Unconfirmed)));
 }
 
 #[test]
