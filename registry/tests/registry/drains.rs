@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use registry::{Drained, Error, LossReason, RegistrationState, Registry};
+use registry::{ConnectionState, Drained, Error, LossReason, RegistrationState, Registry};
 use tokio::time::{Instant, timeout};
 use zk_mini::testing::in_virtual_time;
 use zk_mini::{On, Then, ZkMini};
@@ -157,6 +157,7 @@ fn an_instance_whose_session_is_known_to_be_over_is_not_registered_and_withdrawn
         session.expire().await;
         let lost = timeout(6 * TIMEOUT, registration.changed()).await.unwrap();
         assert_eq!(lost, Some(RegistrationState::Reregistering(LossReason::SessionExpired)));
+        assert_eq!(registry.connection().current(), ConnectionState::Connecting, "there is no other session");
         refused.until_fired().await.unwrap();
         let begun = Instant::now();
         registration.withdraw().await.unwrap();
