@@ -140,15 +140,15 @@ fn a_slow_member_that_has_found_an_old_ready_does_not_close_the_barrier_that_oth
     with_server(async |zk| {
         zk.create(PATH, "").await.unwrap();
         zk.create("/barrier/ready", "").await.unwrap();
-        let enter = async |zk: &zk_mini::ZkMini| {
-            let barrier = DoubleBarrier::new(&client(zk).await, PATH, 3);
+        let enter = |client: Client| {
+            let barrier = DoubleBarrier::new(&client, PATH, 3);
             tokio::spawn(async move { barrier.enter().await.unwrap() })
         };
         let _late = zk.fault(On::ops(&[OpCode::DELETE, OpCode::MULTI]).times(1), Then::delay(TIMEOUT / 4));
-        let slow = enter(zk).await;
+        let slow = enter(client(zk).await);
         until(zk, |zk| count(zk, PATH) == 2).await;
         quiet().await;
-        let (second, third) = (enter(zk).await, enter(zk).await);
+        let (second, third) = (enter(client(zk).await), enter(client(zk).await));
         let (second, third) = (soon(second).await.unwrap(), soon(third).await.unwrap());
         let leaving = tokio::spawn(async move { tokio::try_join!(second.leave(), third.leave()) });
         soon(soon(slow).await.unwrap().leave()).await.unwrap();
