@@ -12,8 +12,8 @@ pub struct Config {
     pub format: Format,
     /// Maximum length of a frame's body from the server.
     pub max_frame: usize,
-    /// Silence after which the server is asked whether it is alive; after the same time again the session ends. Each
-    /// may be up to a quarter longer.
+    /// Silence after which the server is asked whether it is alive; after the same time again, counted from when the transport has
+    /// taken the question, the session ends. Each may be up to a quarter longer.
     pub keepalive: Millis,
     /// Maximum number of bytes that wait for a server that does not read; one request alone may be longer.
     pub max_queued: usize,

@@ -316,6 +316,9 @@ impl<C, S: Clone> Session<C, S> {
                 self.outbox.urgent(&Frame::Pong(number));
             }
             self.transmitted = self.outbox.exchange(last).unwrap_or(self.transmitted);
+            if let Phase::Open(silence) | Phase::Leaving(silence) = &mut self.phase {
+                silence.transmit();
+            }
             if self.outbox.len() <= self.config.max_queued / 2 {
                 self.give_room();
             }

@@ -16,11 +16,25 @@ const GIVE_UP: u32 = 2 * TICKS;
 pub(super) struct Silence {
     tick: Millis,
     next_tick: Millis,
-    /// Ticks since bytes arrived.
+    /// Ticks since bytes arrived; [`TICKS`] while a ping is on its way to the transport.
     unheard: u32,
     /// Ticks since the server took bytes of a transmission that is not done.
     unread: u32,
     is_writing: bool,
+    question: Question,
+}
+
+/// Way of the last ping since bytes arrived.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+enum Question {
+    #[default]
+    NotAsked,
+    /// It waits behind bytes that the transport has not taken yet.
+    Waiting,
+    /// It is in the transmission that the transport takes.
+    Leaving,
+    /// The transport has taken it.
+    Asked,
 }
 
 /// Result of a tick.
@@ -46,6 +60,16 @@ impl Silence {
     /// Notes that bytes have arrived.
     pub(super) fn hear(&mut self) {
         self.unheard = 0;
+        self.question = Question::NotAsked;
+    }
+
+    /// Notes that a transmission is done and the next one begins, which has all urgent frames.
+    pub(super) fn transmit(&mut self) {
+        self.question = match self.question {
+            Question::Waiting => Question::Leaving,
+            Question::Leaving => Question::Asked,
+            question => question,
+        };
     }
 
     /// Notes the progress of a transmission.
@@ -63,13 +87,18 @@ impl Silence {
         }
         // Not `next_tick + tick`, because missed ticks are not made up for.
         self.next_tick = now + self.tick;
+        // A server that still reads what is before the ping cannot answer it. One that does not read is found by `unread`.
+        let is_held = matches!(self.question, Question::Waiting | Question::Leaving);
         let verdict = match self.unheard {
             GIVE_UP => Verdict::Silent,
             _ if self.unread == GIVE_UP => Verdict::Unread,
-            TICKS => Verdict::Ask,
+            TICKS if self.question == Question::NotAsked => Verdict::Ask,
             _ => Verdict::Fine,
         };
-        self.unheard += 1;
+        if verdict == Verdict::Ask {
+            self.question = Question::Waiting;
+        }
+        self.unheard = if is_held { TICKS } else { self.unheard + 1 };
         self.unread = if self.is_writing { self.unread + 1 } else { 0 };
         verdict
     }
