@@ -102,7 +102,7 @@ pub(crate) enum Started<T> {
 }
 
 /// Wait for room on a link, or for the end of its session. Room is kept for one that is over until the caller tries again with it,
-/// or drops it: then the next ones may go on.
+/// or drops it: then the next ones may go on. That is for a moment only, because nobody may poll the caller.
 #[derive(Debug)]
 pub(crate) struct Room {
     session: Arc<SharedSession>,
@@ -123,7 +123,7 @@ impl Drop for Room {
     fn drop(&mut self) {
         let mut session = self.session.lock();
         let mut callers = self.session.callers();
-        let task = callers.remove(self.number, self.len);
+        let task = callers.remove(self.number);
         if callers.answer(self.number) {
             session.release_promise(self.len);
         }
@@ -272,11 +272,29 @@ impl SharedSession {
     pub(crate) fn give_room(&self) {
         let mut tasks = Vec::new();
         let mut session = self.lock();
+        let had_promised = session.has_promised();
         let mut callers = self.callers();
         while let Some((len, task)) = callers.call(|len| session.has_room(len)) {
             session.promise(len);
             tasks.push(task);
         }
+        let is_first = session.has_promised() && !had_promised;
+        drop((callers, session));
+        tasks.into_iter().for_each(Waker::wake);
+        if is_first {
+            // The task ends their turns.
+            self.wake.notify_one();
+        }
+    }
+
+    /// Ends the turns of callers that nobody polls. Then all others for whom there is room are woken, and whoever comes gets it: more
+    /// of them may be such callers.
+    pub(crate) fn end_turns(&self) {
+        let mut session = self.lock();
+        let mut callers = self.callers();
+        let Some(len) = callers.end_turns() else { return };
+        session.release_promise(len);
+        let tasks = callers.call_all(|len| session.has_room(len));
         drop((callers, session));
         tasks.into_iter().for_each(Waker::wake);
     }
@@ -446,6 +464,24 @@ mod tests {
         let mut one = start(&session, 100, Some(one.room)).err().unwrap();
         end(&session, call);
         assert!(one.is_called() && !two.is_called());
+    }
+
+    #[test]
+    fn callers_that_nobody_polls_hold_up_no_other_for_long() {
+        let session = greeted();
+        let [call, _] = [99, 1].map(|len| start(&session, len, None).ok().unwrap());
+        let [one, two, mut three, mut four] = wait(&session, [99, 99, 99, 100]);
+        end(&session, call);
+        session.end_turns();
+        assert_eq!((one.woken.0.load(Ordering::Relaxed), three.is_called()), (1, false), "a moment longer");
+        session.end_turns();
+        assert!(three.is_called() && !four.is_called());
+        let three = start(&session, 99, Some(three.room)).ok().unwrap();
+        // They may be polled at last.
+        let mut two = start(&session, 99, Some(two.room)).err().unwrap();
+        let mut one = start(&session, 99, Some(one.room)).err().unwrap();
+        end(&session, three);
+        assert!(one.is_called() && !two.is_called(), "in their old places");
     }
 
     #[test]

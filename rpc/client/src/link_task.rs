@@ -34,6 +34,9 @@ const INPUTS_PER_LOCK: usize = 16;
 /// before the second is looked at, so that the server does not wait for work.
 const HALVED: usize = 2 << 10;
 
+/// Time that a caller has at least to take the room that is kept for it. One whose future nobody polls does not come.
+const TURN: Millis = Millis(20);
+
 /// News of a link, for the pool.
 #[derive(Debug)]
 pub(crate) enum News {
@@ -60,12 +63,23 @@ pub(crate) struct LinkTask<F: FnMut(News)> {
     has_rest: bool,
     /// Those for whom much has arrived come before what follows.
     gives_way: bool,
+    /// Time at which the next turns of callers end.
+    turns_end: Option<Millis>,
 }
 
 impl<F: FnMut(News)> LinkTask<F> {
     pub(crate) fn new(session: Arc<SharedSession>, clock: TokioClock, max_frame: usize, tell: F) -> Self {
-        let outputs = VecDeque::new();
-        Self { session, clock, max_frame, tell, outputs, is_closed: false, has_rest: false, gives_way: false }
+        Self {
+            session,
+            clock,
+            max_frame,
+            tell,
+            outputs: VecDeque::new(),
+            is_closed: false,
+            has_rest: false,
+            gives_way: false,
+            turns_end: None,
+        }
     }
 
     /// Serves the session until it ends.
@@ -94,7 +108,7 @@ impl<F: FnMut(News)> LinkTask<F> {
                         // A server that never stops sending must not hold up the timer. What has arrived is in time.
                         if armed.is_some_and(|armed| armed <= now && !self.has_rest) {
                             armed = None;
-                            self.handle(Input::Timeout);
+                            self.timeout();
                         }
                     }
                     Ok(_) => {}
@@ -106,7 +120,7 @@ impl<F: FnMut(News)> LinkTask<F> {
                 () = self.session.woken() => {}
                 () = &mut due, if armed.is_some() => {
                     armed = None;
-                    self.handle(Input::Timeout);
+                    self.timeout();
                 }
             }
             if mem::take(&mut self.gives_way) {
@@ -137,6 +151,14 @@ impl<F: FnMut(News)> LinkTask<F> {
         now
     }
 
+    fn timeout(&mut self) {
+        if self.turns_end.is_some_and(|at| at <= self.clock.now()) {
+            self.turns_end = None;
+            self.session.end_turns();
+        }
+        self.handle(Input::Timeout);
+    }
+
     fn handle(&mut self, input: Input) {
         let now = self.clock.now();
         let mut session = self.session.lock();
@@ -152,9 +174,13 @@ impl<F: FnMut(News)> LinkTask<F> {
         session.transmit(output);
         session.poll_outputs(&mut self.outputs);
         let deadline = session.poll_deadline();
+        let has_promised = session.has_promised();
         drop(session);
         self.perform();
-        deadline
+        if has_promised && self.turns_end.is_none() {
+            self.turns_end = Some(self.clock.now() + TURN);
+        }
+        deadline.into_iter().chain(self.turns_end).min()
     }
 
     /// Performs the outputs without the lock, in their order.

@@ -381,6 +381,12 @@ impl<C, S: Clone> Session<C, S> {
         self.promised = self.promised.saturating_add(len);
     }
 
+    /// Returns true if room is kept for callers.
+    #[must_use]
+    pub fn has_promised(&self) -> bool {
+        self.promised > 0
+    }
+
     /// Gives up the room that was kept for a caller, which tries again now, or never.
     pub fn release_promise(&mut self, len: usize) {
         self.promised = self.promised.saturating_sub(len);

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use rpc_client::{Client, connect_fn};
 use rpc_server::{Context, Limits, Server, Service, Status, in_memory};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
-use tokio::time::{interval, sleep};
+use tokio::time::{Instant, interval, sleep};
 
 /// Offers four times what a server can do for two seconds, and returns the part of its capacity that ended in time in the last.
 async fn good_part(is_adaptive: bool) -> f64 {
@@ -81,6 +82,33 @@ async fn a_queue_carries_a_server_over_a_burst_that_it_would_refuse() {
         let done = calls.join_all().await.into_iter().filter(|done| *done).count();
         assert_eq!(done, expected);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_nobody_polls_while_they_wait_for_room_hold_up_no_others() {
+    const CALLS: usize = 100;
+    let work = |_: String, _: Context| async {
+        sleep(Duration::from_millis(8)).await;
+        Ok::<_, Status>(())
+    };
+    let mut limits = Limits::default();
+    limits.argument_bytes = 1_000;
+    let server =
+        Server::new(Service::builder("test").method("work", work).build()).limits(limits).in_memory();
+    let client = Client::in_memory("test", move || server.connect()).connect().await.unwrap();
+    let argument = "x".repeat(300);
+    let call = |_| client.call::<_, ()>("work", &argument).deadline(Duration::from_secs(60)).into_future();
+    let mut calls = pin!(stream::iter(0..CALLS).map(call).buffer_unordered(CALLS));
+    let mut ended = 0;
+    while let Some(answer) = calls.next().await {
+        answer.unwrap();
+        ended += 1;
+        // The others are not polled meanwhile.
+        let begun = Instant::now();
+        call(0).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_millis(200), "{:?}", begun.elapsed());
+    }
+    assert_eq!(ended, CALLS);
 }
 
 #[tokio::test(start_paused = true)]
