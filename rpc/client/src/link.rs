@@ -257,6 +257,16 @@ impl SharedSession {
         self.wake.notify_one();
     }
 
+    /// Cancels a stream, unless it has ended. Returns its end.
+    pub(crate) fn cancel(&self, now: Millis, id: CallId) -> Option<Attempt> {
+        let mut session = self.lock();
+        session.handle(now, Input::Cancel(id));
+        let end = session.end(id);
+        drop(session);
+        self.wake.notify_one();
+        end
+    }
+
     /// Gives the session an input; its task performs the outputs.
     pub(crate) fn handle(&self, now: Millis, input: Input) {
         self.lock().handle(now, input);

@@ -256,6 +256,12 @@ impl<C, S: Clone> Session<C, S> {
         received
     }
 
+    /// Returns how a stream has ended; `None` while it goes on, and after it was released.
+    #[must_use]
+    pub fn end(&self, id: CallId) -> Option<Attempt> {
+        self.streams.end(id)
+    }
+
     /// Returns true if frames wait that overtake all others, such as credit.
     #[must_use]
     pub fn has_urgent(&self) -> bool {

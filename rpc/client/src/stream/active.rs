@@ -16,7 +16,7 @@ use crate::link::{Link, StreamWakers};
 use crate::placement::Placed;
 use crate::pool::{LinkId, LinkOutcome, Picked};
 use crate::running::link_outcome;
-use crate::session::{Attempt, Batch, Ended, Input, Received, Unsent};
+use crate::session::{Attempt, Batch, Ended, Received, Unsent};
 use crate::shared::Shared;
 use crate::span;
 
@@ -166,9 +166,12 @@ impl ActiveStream {
         shared.give_room();
     }
 
-    /// Cancels the stream, unless it has ended, and drops what has arrived.
+    /// Cancels the stream, unless it has ended, and drops what has arrived. Gives its place on the link back: its owner may keep
+    /// what is left of it.
     pub(super) fn cancel(&self) {
-        self.link.session.handle(self.kept.shared.clock.now(), Input::Cancel(self.id));
+        if let Some(end) = self.link.session.cancel(self.kept.shared.clock.now(), self.id) {
+            self.note_end(&end);
+        }
     }
 
     /// Returns the error of a stream that has ended in this way after so many messages.

@@ -153,6 +153,27 @@ async fn messages_that_are_kept_after_their_end_leave_their_place_to_a_call() {
 }
 
 #[tokio::test]
+async fn halves_that_are_kept_after_their_stream_was_cancelled_leave_its_place_to_a_call() {
+    let (server, ..) = served();
+    let client =
+        Client::in_memory("test", move || server.connect()).max_in_flight(1).connect().await.unwrap();
+    let echo = async || client.call::<_, String>("echo", "hi").fail_fast().await.unwrap();
+
+    let mut wrong = client.server_stream::<_, String>("watch", &1_u64).await.unwrap();
+    assert!(matches!(wrong.next().await, Some(Err(Error::Result { .. }))));
+    assert_eq!(echo().await, "hi", "the type of a message was wrong");
+
+    let (sender, messages) = client.bidi_stream::<u64, u64>("chat").await.unwrap();
+    drop(messages);
+    assert_eq!(echo().await, "hi", "the receiver was dropped");
+
+    let (dropped, messages) = client.bidi_stream::<u64, u64>("chat").await.unwrap();
+    drop(dropped);
+    assert_eq!(echo().await, "hi", "the sender was dropped");
+    drop((wrong, sender, messages));
+}
+
+#[tokio::test]
 async fn a_failure_comes_behind_the_messages_with_its_details() {
     let (server, ..) = served();
     let client = connect(&server).await;
