@@ -35,11 +35,11 @@ pub(crate) trait Accept {
         reluctant: bool,
     ) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 
-    /// Refuses a waiting connection although no descriptors are left. Returns its address; `None` if none waits.
-    fn turn_away(&mut self, why: &str) -> Option<SocketAddr>;
+    /// Refuses a waiting connection by these bytes although no descriptors are left. Returns its address; `None` if none waits.
+    fn turn_away(&mut self, refusal: &[u8]) -> Option<SocketAddr>;
 
-    /// Sends a GOAWAY with the reason, if the connection takes it at once, and closes it.
-    fn refuse(stream: Self::Stream, why: &str);
+    /// Sends these bytes, if the connection takes them at once, and closes it.
+    fn refuse(stream: Self::Stream, refusal: &[u8]);
 }
 
 /// Listener that can wait between readiness and `accept`.
@@ -87,19 +87,19 @@ impl Accept for Acceptor {
         }
     }
 
-    fn turn_away(&mut self, why: &str) -> Option<SocketAddr> {
+    fn turn_away(&mut self, refusal: &[u8]) -> Option<SocketAddr> {
         drop(self.spare.take());
         let accepted = self.listener.get_ref().accept();
         let turned_away = accepted.ok().map(|(stream, peer)| {
-            send(&stream, &go_away(why));
+            send(&stream, refusal);
             peer
         });
         self.spare = spare();
         turned_away
     }
 
-    fn refuse(stream: TcpStream, why: &str) {
-        send(&stream, &go_away(why));
+    fn refuse(stream: TcpStream, refusal: &[u8]) {
+        send(&stream, refusal);
     }
 }
 
@@ -171,12 +171,13 @@ where
         .await
     }
 
-    fn turn_away(&mut self, why: &str) -> Option<SocketAddr> {
-        self.first.turn_away(why).or_else(|| self.own.iter_mut().find_map(|own| own.turn_away(why)))
+    fn turn_away(&mut self, refusal: &[u8]) -> Option<SocketAddr> {
+        let own = &mut self.own;
+        self.first.turn_away(refusal).or_else(|| own.iter_mut().find_map(|own| own.turn_away(refusal)))
     }
 
-    fn refuse(stream: A::Stream, why: &str) {
-        A::refuse(stream, why);
+    fn refuse(stream: A::Stream, refusal: &[u8]) {
+        A::refuse(stream, refusal);
     }
 }
 
@@ -191,14 +192,14 @@ impl<A: Accept + Send> Accept for Mixed<A> {
         Ok((MixedStream::Other(stream), peer))
     }
 
-    fn turn_away(&mut self, why: &str) -> Option<SocketAddr> {
-        self.0.turn_away(why)
+    fn turn_away(&mut self, refusal: &[u8]) -> Option<SocketAddr> {
+        self.0.turn_away(refusal)
     }
 
-    fn refuse(stream: Self::Stream, why: &str) {
+    fn refuse(stream: Self::Stream, refusal: &[u8]) {
         match stream {
-            MixedStream::Other(stream) => A::refuse(stream, why),
-            MixedStream::Tcp(stream) => Acceptor::refuse(stream, why),
+            MixedStream::Other(stream) => A::refuse(stream, refusal),
+            MixedStream::Tcp(stream) => Acceptor::refuse(stream, refusal),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use crate::acceptor::{Accept, go_away};
+use crate::acceptor::Accept;
 
 /// Accepts connections of any transport; see [`Server::serve_on`](crate::Server::serve_on).
 ///
@@ -49,16 +49,16 @@ impl<L: Listener> Accept for AcceptOn<L> {
         self.0.accept().await
     }
 
-    fn turn_away(&mut self, _why: &str) -> Option<SocketAddr> {
+    fn turn_away(&mut self, _refusal: &[u8]) -> Option<SocketAddr> {
         None
     }
 
-    fn refuse(stream: L::Stream, why: &str) {
-        refuse(stream, why);
+    fn refuse(stream: L::Stream, refusal: &[u8]) {
+        refuse(stream, refusal);
     }
 }
 
-/// Sends a GOAWAY with the reason, if the connection takes it at once.
-pub(crate) fn refuse(mut stream: impl AsyncWrite + Unpin, why: &str) {
-    let _ = Pin::new(&mut stream).poll_write(&mut Context::from_waker(Waker::noop()), &go_away(why));
+/// Sends bytes, if the connection takes them at once.
+pub(crate) fn refuse(mut stream: impl AsyncWrite + Unpin, refusal: &[u8]) {
+    let _ = Pin::new(&mut stream).poll_write(&mut Context::from_waker(Waker::noop()), refusal);
 }

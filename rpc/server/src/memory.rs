@@ -88,14 +88,14 @@ impl Accept for MemoryListener {
         }
     }
 
-    fn turn_away(&mut self, why: &str) -> Option<SocketAddr> {
+    fn turn_away(&mut self, refusal: &[u8]) -> Option<SocketAddr> {
         let (stream, peer) = self.waiting.try_recv().ok()?;
-        Self::refuse(stream, why);
+        Self::refuse(stream, refusal);
         Some(peer)
     }
 
-    fn refuse(stream: DuplexStream, why: &str) {
+    fn refuse(stream: DuplexStream, refusal: &[u8]) {
         // A new stream has room for a frame.
-        refuse(stream, why);
+        refuse(stream, refusal);
     }
 }

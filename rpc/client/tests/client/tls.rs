@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::stream;
 use rpc_client::{Client, Error, Pem, Tls, TlsConfig};
 use rpc_server::{Context, Limits, Server, Service, Status, TlsConfig as ServerTlsConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,7 +29,9 @@ async fn serve(tls: rpc_server::Tls, limits: Limits) -> SocketAddr {
         )
     };
     let echo = |text: String, _: Context| async move { Ok::<_, Status>(text) };
-    let service = Service::builder("test").method("who", who).method("echo", echo).build();
+    let wait = |(): (), _: Context| async { Ok::<_, Status>(stream::pending::<Result<(), Status>>()) };
+    let service = Service::builder("test").method("who", who).method("echo", echo);
+    let service = service.server_stream("wait", wait).build();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
     tokio::spawn(Server::new(service).limits(limits).tls(tls).serve(listener, std::future::pending()));
@@ -109,6 +112,20 @@ async fn a_client_says_in_words_why_it_does_not_trust_a_server() {
     let (certificate, key) = ca.issue("client").pems();
     let known = trusting().server_uri("spiffe://test/server").certificate(certificate, key);
     assert!(who(&client(addr, known).await).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_full_server_with_tls_does_not_look_like_one_without() {
+    let ca = Authority::new("ca");
+    let mut limits = Limits::default();
+    limits.connections = 1;
+    let addr = serve(server_tls(&ca.issue("server")).load().unwrap(), limits).await;
+    let first = client(addr, TlsConfig::new(ca.pem())).await;
+    let long = first.server_stream::<_, ()>("wait", &()).await.unwrap();
+    who(&first).await.unwrap();
+    let why = refused(addr, TlsConfig::new(ca.pem())).await;
+    assert!(!why.contains("without `tls`") && !why.contains("not speak TLS"), "{why}");
+    drop(long);
 }
 
 #[tokio::test]

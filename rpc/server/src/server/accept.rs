@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::{Drained, Server};
-use crate::acceptor::Accept;
+use crate::acceptor::{Accept, go_away};
 use crate::chance::seed_of;
 use crate::clock;
 use crate::connection_task::{Accepted, ConnectionTask};
@@ -34,6 +34,9 @@ use crate::status::{StatusPages, StatusPort};
 #[cfg(feature = "tls")]
 use crate::tls::{Handshakes, shake_hands};
 
+/// Record of TLS with the fatal alert `internal_error`.
+const TLS_ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 80];
+
 /// Pause after a failure of `accept` that concerns the whole process.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -46,6 +49,10 @@ impl Server {
     ) -> Drained {
         #[cfg(feature = "tls")]
         let handshakes = self.tls.take().map(|tls| Arc::new(Handshakes::new(tls)));
+        #[cfg(feature = "tls")]
+        let in_tls = handshakes.is_some();
+        #[cfg(not(feature = "tls"))]
+        let in_tls = false;
         let (methods, handlers) = tabulate(self.all_services());
         let Self {
             health,
@@ -98,13 +105,13 @@ impl Server {
                         }
                         Err(full) => {
                             shared.session.metrics.turned_away.increment();
-                            A::refuse(stream, &full.to_string());
+                            A::refuse(stream, &refusal(in_tls, &full.to_string()));
                             say_refused(peer, &full.to_string(), &lines);
                         }
                     },
                     Err(error) if is_out_of_descriptors(&error) && !peers.make_room(clock.now()) => {
                         let why = "no descriptors left on this server";
-                        match acceptor.turn_away(why) {
+                        match acceptor.turn_away(&refusal(in_tls, why)) {
                             Some(peer) => {
                                 shared.session.metrics.turned_away.increment();
                                 say_refused(peer, why, &lines);
@@ -154,6 +161,12 @@ async fn serve_in_tls<S: AsyncRead + AsyncWrite + Unpin>(
     let client = Accepted { identity: identity.map(Box::new), ..client };
     let mut connection = ConnectionTask::new(shared, seat, stream, client);
     connection.run().await
+}
+
+/// Returns the bytes that refuse a connection: a GOAWAY with the reason. A client that begins with a handshake of TLS would take
+/// that for a server without TLS, and gets the alert for a server that cannot go on.
+fn refusal(in_tls: bool, why: &str) -> Vec<u8> {
+    if in_tls { TLS_ALERT.to_vec() } else { go_away(why) }
 }
 
 /// Pauses after a failure of `accept`, unless it concerns one connection only.

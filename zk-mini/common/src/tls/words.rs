@@ -103,6 +103,10 @@ fn of_client(alert: AlertDescription) -> String {
         AlertDescription::BadCertificate | AlertDescription::CertificateUnknown => {
             "the server refuses this client's certificate, or the lack of one".to_owned()
         }
+        AlertDescription::InternalError => {
+            "the server cannot take the connection now: it is full, or it has failed; its log may say why"
+                .to_owned()
+        }
         AlertDescription::NoApplicationProtocol => "the server speaks another protocol over TLS".to_owned(),
         alert => format!("the server refused the TLS handshake: {alert:?}"),
     }
