@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::pending;
+use std::io;
 use std::net::{self, SocketAddr};
 use std::process;
 use std::sync::Arc;
@@ -45,28 +46,55 @@ pub(crate) struct WorkerSetup<'a> {
 
 /// Runs the worker in the child and returns the exit status: 0 if nothing is left to clean up.
 pub(crate) fn run(worker: &Worker, setup: WorkerSetup<'_>, server: impl FnOnce() -> Server) -> i32 {
-    let served = build_runtime().and_then(|runtime| runtime.block_on(serve(worker, setup, server)));
-    match served {
+    let runtime = match build_runtime() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(worker, &error),
+    };
+    // Before the runtime ends, which may run destructors of the user's.
+    match runtime.block_on(serve(worker, setup, server)) {
         Ok(()) => 0,
-        Err(error) => {
-            quietly(|| tracing::error!(slot = worker.slot(), pid = process::id(), %error, "worker failed"));
-            // An error means that the parent is gone and needs no reason.
-            let _ = worker.last_words(&error.to_string());
-            1
+        Err(error) => failed(worker, &error),
+    }
+}
+
+/// Reports the failure of a worker, and returns its exit status.
+fn failed(worker: &Worker, error: &WorkerError) -> i32 {
+    quietly(|| tracing::error!(slot = worker.slot(), pid = process::id(), %error, "worker failed"));
+    // An error means that the parent is gone and needs no reason.
+    let _ = worker.last_words(&error.to_string());
+    1
+}
+
+/// Runtime of a process that ends with it. Dropping it does not wait for threads that block, in a handler's `spawn_blocking` or in
+/// a look-up of a name.
+struct LastRuntime(Option<Runtime>);
+
+impl LastRuntime {
+    fn block_on<T>(&self, future: impl Future<Output = Result<T, WorkerError>>) -> Result<T, WorkerError> {
+        // Taken by its destructor only.
+        let Some(runtime) = &self.0 else { return Err(io::Error::other("the runtime has ended").into()) };
+        runtime.block_on(future)
+    }
+}
+
+impl Drop for LastRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
         }
     }
 }
 
-fn build_runtime() -> Result<Runtime, WorkerError> {
-    Ok(runtime::Builder::new_current_thread().enable_all().build()?)
+fn build_runtime() -> Result<LastRuntime, WorkerError> {
+    Ok(LastRuntime(Some(runtime::Builder::new_current_thread().enable_all().build()?)))
 }
 
 /// Closes the session of a worker that died without doing so. Runs in a helper process.
 pub(crate) fn close_session_of(dead: &DeadWorker<'_>, access: &Access, servers: &str) {
     let Some(credentials) = Credentials::from_bytes(dead.note) else { return };
-    let close = |runtime: Runtime| {
+    let close = |runtime: LastRuntime| {
         let registry = access.to(servers);
-        Ok(runtime.block_on(registry.close_session(&credentials, GOODBYE))?)
+        runtime.block_on(async { Ok(registry.close_session(&credentials, GOODBYE).await?) })
     };
     let closed: Result<(), WorkerError> = build_runtime().and_then(close);
     let (slot, pid) = (dead.slot, dead.pid);

@@ -198,6 +198,18 @@ async fn term_lets_running_calls_finish() {
 }
 
 #[tokio::test]
+async fn a_worker_does_not_wait_for_threads_that_block() {
+    // It is killed only after that.
+    let mut fixture = Fixture::start("1 drain-timeout=3600000").await;
+    let (mut client, _) = fixture.connect().await;
+    assert_eq!(client.call(2, "leave", &()).await, ok(2, b"\"left\""));
+    fixture.signal(Signal::SIGTERM);
+    assert_eq!(client.answer().await, Answer::GoAway(CallId(2), Code::UNAVAILABLE));
+    drop(client);
+    assert!(fixture.ends().await.success());
+}
+
+#[tokio::test]
 async fn an_unreachable_registry_ends_the_service_with_a_clear_error() {
     let mut command = command("2 zookeeper=127.0.0.1:1 connect-timeout=50");
     let output = timeout(PATIENCE, command.stderr(Stdio::piped()).output()).await.unwrap().unwrap();
