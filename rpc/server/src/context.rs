@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use common::Identity;
 use common::current_call::CurrentCall;
-use common::log::quietly;
+use common::log::{quietly, survive};
 use rpc_wire::{Code, Metadata, MetadataRef, ReplyWriter, Status};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::clock;
 use crate::error::Error;
-use crate::session::{CallHead, MethodId, SessionConfig};
+use crate::session::{self, CallHead, MethodId, SessionConfig};
 
 /// Circumstances of one call, for its handler. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -206,8 +206,13 @@ impl Context {
 }
 
 impl CallState {
-    /// Returns the answer to the call if its handler failed. The reason of an internal error goes to the log.
+    /// Returns the answer to the call if its handler failed. The reason of an internal error goes to the log. An error that panics, in
+    /// its text or its destructor, is answered as a handler that does.
     pub(crate) fn answer(&self, error: Error) -> Status {
+        survive(|| self.status_of(error)).unwrap_or_else(|_| session::panicked())
+    }
+
+    fn status_of(&self, error: Error) -> Status {
         let Some(reason) = error.internal_reason() else { return error.into_status() };
         let ConnectionInfo { config, peer, expose_internal_errors, .. } = &*self.connection;
         let (service, method) = (config.methods.service_of(self.method), config.methods.name(self.method));

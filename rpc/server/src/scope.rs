@@ -3,6 +3,7 @@
 use std::fmt;
 
 use common::current_call::CurrentCall;
+use common::log::{quietly, survive};
 use rpc_wire::{Code, MetadataRef};
 use tracing::Span;
 use tracing::field::Empty;
@@ -51,7 +52,10 @@ impl CallScope {
             );
             span.record("client.address", tracing::field::display(context.peer().ip()));
             if let Some(ParentHook(hook)) = parent {
-                hook(&span, context.metadata());
+                let metadata = context.metadata();
+                if let Err(why) = survive(|| hook(&span, metadata)) {
+                    quietly(|| tracing::error!("the hook `span_parent` {why}; the call goes on"));
+                }
             }
         }
         Self { current: context.current_call(), span, code: None }

@@ -1,5 +1,6 @@
 //! Calls as a client sees them, byte by byte.
 
+use std::fmt;
 use std::future::Ready;
 use std::time::Duration;
 
@@ -175,4 +176,33 @@ async fn work_that_was_spawned_by_a_handler_that_panics_at_once_hears_that_the_c
     let mut client = RawClient::greeted(server.addr, Format::JSON).await;
     assert_eq!(client.call(1, "spawn", &()).await, failed(1, Code::INTERNAL));
     server.sees("over").await;
+}
+
+/// Error whose text panics.
+#[derive(Debug)]
+struct Unspeakable;
+
+impl fmt::Display for Unspeakable {
+    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
+        panic!("on purpose, in the text");
+    }
+}
+
+impl std::error::Error for Unspeakable {}
+
+#[tokio::test]
+async fn an_error_that_panics_is_an_internal_error_and_the_connection_lives_on() {
+    let service = |_: UnboundedSender<&'static str>| {
+        let at_once = |(): (), _: Context| async { Err::<(), rpc_server::Error>(Unspeakable.into()) };
+        let later = |(): (), _: Context| async {
+            tokio::task::yield_now().await;
+            Err::<(), rpc_server::Error>(Unspeakable.into())
+        };
+        Service::builder("test").method("at_once", at_once).method("later", later).build()
+    };
+    let server = Running::serve(Limits::default(), service).await;
+    let mut client = RawClient::greeted(server.addr, Format::JSON).await;
+    for (id, method) in [(1, "at_once"), (2, "later"), (3, "at_once")] {
+        assert_eq!(client.call(id, method, &()).await, failed(id, Code::INTERNAL));
+    }
 }
