@@ -32,8 +32,9 @@ pub struct Options {
     /// Time after which a ready worker counts as healthy. Its memory is compared with
     /// [`max_memory`](field@Self::max_memory) from then on. Default: 10 s.
     pub healthy_after: Duration,
-    /// Number of workers that may die in one slot before they are ready. The service then ends with
-    /// [`Error::Boot`](crate::Error::Boot), unless some worker has been ready before. Default: 5.
+    /// Number of workers that may die in one slot before they are ready, forks that fail included. The service then ends with
+    /// [`Error::Boot`](crate::Error::Boot), or with [`Error::System`](crate::Error::System) if the last one could not be forked,
+    /// unless some worker has been ready before. Default: 5.
     pub boot_failures: u32,
     /// Time after which a worker that is not ready counts as hung. Default: none, a worker may boot for ever.
     pub boot_timeout: Option<Duration>,

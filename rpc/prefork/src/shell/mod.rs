@@ -88,6 +88,7 @@ pub(crate) fn run(
         children,
         pid: getpid(),
         fatal: None,
+        fork_error: None,
         done: false,
     };
     let result = shell.supervise();
@@ -157,6 +158,8 @@ struct Shell<F> {
     pid: Pid,
     /// Reason for which the parent stops without being asked to.
     fatal: Option<Error>,
+    /// Error of the last fork that failed.
+    fork_error: Option<Errno>,
     done: bool,
 }
 
@@ -374,11 +377,13 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             Output::PassOnUsr1(id) => self.signal(id, "pass USR1 on to a child", process::pass_on_usr1),
             Output::Usr1Hook => self.hooks.run_usr1(),
             Output::GiveUp(dead) => {
-                let dead = self.children.get_mut(&dead);
-                self.fatal = dead.and_then(|child| {
-                    let last_words = child.last_words.take();
-                    Some(Error::Boot { slot: child.slot, exit: child.exit?, last_words })
-                });
+                let error = match self.children.get_mut(&dead) {
+                    Some(ChildProcess { slot, exit: Some(exit), last_words, .. }) => {
+                        Some(Error::Boot { slot: *slot, exit: *exit, last_words: last_words.take() })
+                    }
+                    _ => self.fork_error.take().map(doing("fork a worker")),
+                };
+                self.fatal = error.or(self.fatal.take());
             }
             Output::Report(report) => self.log(&report),
             Output::Exit => self.done = true,
@@ -410,8 +415,12 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
 
     fn failed(&mut self, id: ChildId, error: ForkError) -> Vec<Input> {
         match error {
-            ForkError::System(errno) => vec![Input::ForkFailed(id, explain_errno(errno))],
+            ForkError::System(errno) => {
+                self.fork_error = Some(errno);
+                vec![Input::ForkFailed(id, explain_errno(errno))]
+            }
             ForkError::Threads(threads) => {
+                self.fork_error = None;
                 let error = Error::Threads(threads);
                 let inputs =
                     vec![Input::ForkFailed(id, error.to_string()), Input::Request(Request::CannotFork)];

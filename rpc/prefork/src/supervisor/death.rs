@@ -8,8 +8,13 @@ use super::{ChildId, Exit, Output, Phase, Report, Stop, Supervisor};
 impl Supervisor {
     pub(super) fn handle_fork_failed(&mut self, now: Millis, id: ChildId, why: String) {
         let Some(child) = self.children.remove(&id) else { return };
-        let retry_in = if child.is_worker() { self.vacate(now, id, child.slot, None) } else { None };
+        if !child.is_worker() {
+            return self.report(Report::ForkFailed { child: child.name(), why, retry_in: None });
+        }
+        self.count_boot_failure(child.slot);
+        let retry_in = self.vacate(now, id, child.slot, None);
         self.report(Report::ForkFailed { child: child.name(), why, retry_in });
+        self.give_up_if_none_boots(now, id, child.slot);
     }
 
     pub(super) fn handle_exited(&mut self, now: Millis, id: ChildId, exit: Exit) {
@@ -23,8 +28,8 @@ impl Supervisor {
         };
         let asked = worker.standing >= Standing::Leaving;
         let booted = worker.ready_at.is_some() || asked;
-        if let Some(place) = self.slots.get_mut(slot as usize).filter(|_| !booted) {
-            place.boot_failures = place.boot_failures.saturating_add(1);
+        if !booted {
+            self.count_boot_failure(slot);
         }
         let served = worker.ready_at.map(|at| now.since(at));
         let restart_in = self.vacate(now, id, slot, served);
@@ -35,6 +40,12 @@ impl Supervisor {
             self.help(now, id, slot);
         }
         self.give_up_if_none_boots(now, id, slot);
+    }
+
+    fn count_boot_failure(&mut self, slot: u32) {
+        if let Some(place) = self.slots.get_mut(slot as usize) {
+            place.boot_failures = place.boot_failures.saturating_add(1);
+        }
     }
 
     fn help(&mut self, now: Millis, dead: ChildId, slot: u32) {

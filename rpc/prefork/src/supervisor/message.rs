@@ -55,7 +55,7 @@ pub(crate) enum Output {
     PassOnUsr1(ChildId),
     /// Run the user's hook for `USR1`.
     Usr1Hook,
-    /// Make the end of this worker, which has just died, the result of the whole service: no worker boots.
+    /// Make the end of this worker, which has just died or could not be forked, the result of the whole service: no worker boots.
     GiveUp(ChildId),
     /// Log a transition.
     Report(Report),

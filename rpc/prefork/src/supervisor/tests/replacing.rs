@@ -233,6 +233,25 @@ fn a_service_whose_workers_fail_to_boot_is_given_up() {
 }
 
 #[test]
+fn a_service_whose_workers_cannot_be_forked_is_given_up_unless_it_has_served() {
+    let mut world = World::new(Config { boot_failures: 3, ..config(1) });
+    world.exit(world.worker(0), Exit::Status(3));
+    world.failing_forks = 2;
+    world.let_time_pass();
+    assert!(!world.gave_up);
+    world.let_time_pass();
+    assert!(world.gave_up && world.exited);
+
+    let mut world = ready_world(1);
+    world.exit(world.worker(0), Exit::Status(3));
+    world.failing_forks = 10;
+    while world.failing_forks > 0 {
+        world.let_time_pass();
+    }
+    assert!(!world.gave_up);
+}
+
+#[test]
 fn a_service_with_one_serving_worker_is_not_given_up() {
     let mut world = World::new(Config { boot_failures: 1, ..config(2) });
     world.becomes_ready(world.worker(0));
