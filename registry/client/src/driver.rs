@@ -33,11 +33,12 @@ const NO_CONNECTION: &str = "no connection in time";
 
 /// State of the task.
 pub(crate) struct Driver {
+    /// The first, because fields are dropped in their order: whoever hears that the runtime has ended must find it closed.
+    intake: Intake,
     session: Session<Caller>,
     clock: Clock,
     attempts: Attempts,
     link: Option<Link>,
-    intake: Intake,
     shared: Arc<Shared>,
     session_timeout: Millis,
     chroot: Chroot,
@@ -67,12 +68,12 @@ impl Driver {
         let (commands, intake) = intake();
         let shared = Arc::new(Shared::new(&servers, config.session_timeout));
         let driver = Self {
+            intake,
             session_timeout: config.session_timeout,
             session: Session::new(config),
             clock,
             attempts: Attempts::default(),
             link: None,
-            intake,
             shared: Arc::clone(&shared),
             chroot,
             connector,

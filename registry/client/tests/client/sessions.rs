@@ -1,5 +1,8 @@
 //! Sessions that lose their connection, expire and end, against zk-mini in memory.
 
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use crate::support::{Cable, client_of, server, soon, until};
@@ -255,6 +258,36 @@ fn a_write_whose_runtime_ends_before_the_answer_says_that_it_may_have_been_appli
     assert!(matches!(error, Error::Closed { sent: true, .. }) && error.may_have_been_applied(), "{error}");
     let later = other.block_on(client.get("/a")).unwrap_err();
     assert!(matches!(later, Error::Closed { sent: false, .. }) && !later.may_have_been_applied(), "{later}");
+}
+
+/// Asks for a node when it is woken.
+struct Asking {
+    client: Client,
+    is_closed: Mutex<Option<bool>>,
+}
+
+impl Wake for Asking {
+    fn wake(self: Arc<Self>) {
+        let answer = pin!(self.client.get("/a")).poll(&mut Context::from_waker(Waker::noop()));
+        let is_closed = matches!(answer, Poll::Ready(Err(Error::Closed { sent: false, .. })));
+        *self.is_closed.lock().unwrap() = Some(is_closed);
+    }
+}
+
+#[test]
+fn a_caller_that_hears_of_the_end_of_the_runtime_finds_the_client_closed() {
+    let of_client = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let other = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let zk = other.block_on(server());
+    let client = of_client.block_on(client_of(&zk).connect()).unwrap();
+    let _late = zk.fault(On::create("/a"), Then::apply_and_delay_reply(Duration::from_secs(3600)));
+    let asking = Arc::new(Asking { client: client.clone(), is_closed: Mutex::new(None) });
+    let mut write = pin!(client.create("/a", "", CreateMode::Persistent));
+    let waker = Waker::from(Arc::clone(&asking));
+    assert!(write.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    of_client.block_on(zk.wait_for(|zk| zk.get("/a").is_some(), Duration::from_secs(20))).unwrap();
+    drop(of_client);
+    assert_eq!(*asking.is_closed.lock().unwrap(), Some(true));
 }
 
 #[tokio::test]
