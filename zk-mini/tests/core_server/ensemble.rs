@@ -444,6 +444,14 @@ fn long_answers_that_wait_for_a_lag_count_with_their_length() {
 }
 
 #[test]
+fn one_answer_may_be_longer_than_all_that_may_wait() {
+    let mut t = Driver::ensemble(Config { max_held: 1_000, ..Config::default() }, 3);
+    let conn = connect_at(&mut t, 0);
+    let sync = Sync { path: Some(format!("/{}", "a".repeat(3_000)).into()) };
+    assert!(t.call(conn, &sync).is_ok());
+}
+
+#[test]
 fn an_election_is_logged_with_the_first_zxid_of_its_epoch() {
     let mut t = three();
     let before = t.txns.len();

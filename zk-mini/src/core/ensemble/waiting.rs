@@ -30,11 +30,11 @@ pub(super) enum Item {
 }
 
 impl Waiting {
-    /// Adds an item. Returns `false` if more than `max` bytes wait then.
+    /// Adds an item. Returns `false` if more than `max` bytes wait then. One item alone may be longer: it is on its way already.
     pub(super) fn push(&mut self, item: Item, max: usize) -> bool {
         self.bytes += item.len();
         self.items.push_back(item);
-        self.bytes <= max
+        self.items.len() == 1 || self.bytes <= max
     }
 
     pub(super) fn pop(&mut self) -> Option<Item> {
