@@ -191,14 +191,14 @@ impl Gates {
         let gate = self.by_conn.entry(conn).or_default();
         // See `delay_output`.
         if !gate.is_shut {
-            gate.link = Some(link);
+            gate.link = Some(gate.link.map_or(link, |earlier| link.behind(earlier)));
             self.settle(conn);
         }
     }
 
-    /// Returns `true` if a connection has a link that a rule has made.
-    pub(crate) fn has_link_of(&self, conn: ConnId, rule: FaultId) -> bool {
-        self.by_conn.get(&conn).and_then(|gate| gate.link).is_some_and(|link| link.rule == rule)
+    /// Returns the rule that has made the link of a connection, if it has one.
+    pub(crate) fn rule_of_link(&self, conn: ConnId) -> Option<FaultId> {
+        self.by_conn.get(&conn)?.link.map(|link| link.rule)
     }
 
     /// Ends the links that a rule has made. What is on its way over them has arrived.

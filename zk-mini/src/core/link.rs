@@ -24,6 +24,11 @@ impl Link {
         Self { rule, latency, bytes_per_second, busy_in: 0, busy_out: 0 }
     }
 
+    /// Goes on behind what is on its way over the link that it replaces.
+    pub(crate) fn behind(self, earlier: Self) -> Self {
+        Self { busy_in: earlier.busy_in, busy_out: earlier.busy_out, ..self }
+    }
+
     /// Returns the time at which a frame that the peer has sent has arrived as a whole.
     pub(crate) fn arrives(&mut self, now: Millis, len: usize) -> Millis {
         carry(&mut self.busy_in, self.bytes_per_second, now, len) + self.latency

@@ -249,6 +249,22 @@ fn a_rule_that_hits_every_request_makes_one_slow_link() {
 }
 
 #[test]
+fn a_link_in_place_of_another_carries_what_comes_next() {
+    let mut t = Driver::new();
+    let conn = t.connect(10_000);
+    fault(&mut t, On::exists("/a"), Then::slow(ms(100), None));
+    fault(&mut t, On::exists("/b"), Then::slow(ms(10), None));
+    for (path, round_trip) in [("/a", 200), ("/b", 110), ("/a", 110), ("/a", 200)] {
+        let before = replies(&t, conn).len();
+        send(&mut t, conn, 1, &exists(path, false));
+        t.advance(round_trip - 1);
+        assert_eq!(replies(&t, conn).len(), before, "{path}");
+        t.advance(1);
+        assert_eq!(replies(&t, conn).len(), before + 1, "{path}");
+    }
+}
+
+#[test]
 fn a_link_that_ends_does_not_end_other_delays() {
     let mut t = Driver::new();
     let conn = t.connect(10_000);

@@ -51,7 +51,7 @@ impl Core {
             // The reply is written and dropped. The events of the request went out before it.
             Then::LoseReply => self.close(call.conn),
             Then::SilentAfter => {
-                if self.sessions.get(call.session).is_none() {
+                if !self.is_alive_anywhere(call.session) {
                     self.mute(call.conn);
                 }
             }
@@ -115,13 +115,13 @@ impl Core {
                 true
             }
             Then::Slow { latency, bytes_per_second } => {
-                // A frame has come over the link that the rule has made before.
-                if gates.has_link_of(conn, fired.id) {
-                    return false;
+                let present = gates.rule_of_link(conn);
+                if present != Some(fired.id) {
+                    let rate = bytes_per_second.and_then(NonZeroU64::new);
+                    gates.slow_down(conn, Link::new(fired.id, after(Now::default(), latency), rate));
                 }
-                let rate = bytes_per_second.and_then(NonZeroU64::new);
-                gates.slow_down(conn, Link::new(fired.id, after(Now::default(), latency), rate));
-                gates.carry_frame(conn, frame)
+                // A frame has come over the present link.
+                present.is_none() && gates.carry_frame(conn, frame)
             }
             _ => false,
         }
