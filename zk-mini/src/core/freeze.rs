@@ -22,7 +22,7 @@ impl Core {
     }
 
     /// Returns the parts that are frozen themselves: a session may have ended since.
-    pub fn frozen_parts(&self) -> impl Iterator<Item = Part> {
+    pub(crate) fn frozen_parts(&self) -> impl Iterator<Item = Part> {
         self.outputs.gates.frozen_parts()
     }
 

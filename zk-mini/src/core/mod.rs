@@ -388,7 +388,7 @@ impl Core {
             return;
         }
         if let Some(session) = self.peers.session_of(conn) {
-            self.sessions.touch(session, now.mono);
+            self.touch(now, conn, session);
         }
     }
 

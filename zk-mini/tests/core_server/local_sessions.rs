@@ -297,3 +297,25 @@ fn a_request_that_a_rule_lets_not_arrive_is_no_sign_of_life() {
         assert_eq!(t.expired, [t.session(conn)], "{is_behind} {local_sessions}");
     }
 }
+
+#[test]
+fn a_request_whose_answer_is_withheld_leaves_a_local_session_its_connection() {
+    let mut t = three(false);
+    let conn = connect_at(&mut t, 0);
+    let rule = Rule::new(On::create("/a"), Then::apply_and_be_silent()).unwrap();
+    t.core.add_fault(rule, None).unwrap();
+    t.send(conn, &create("/a", CreateMode::Persistent));
+    assert!(t.call(conn, &exists("/a", false)).is_ok());
+}
+
+#[test]
+fn input_that_waits_is_a_sign_of_life_of_a_local_session() {
+    let mut t = three(false);
+    let conn = connect_at(&mut t, 0);
+    for _ in 0..4 {
+        t.advance(5_000);
+        t.input(Input::Waiting { conn });
+    }
+    assert!(!t.is_closed(conn));
+    assert!(t.call(conn, &exists("/a", false)).is_err_and(|code| code == ErrorCode::NO_NODE));
+}

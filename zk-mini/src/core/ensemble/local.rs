@@ -8,7 +8,7 @@ use zk_wire::{CreateMode, CreateView, ErrorCode, Fields, Millis, MultiOpView, Op
 use super::Ensemble;
 use crate::core::Core;
 use crate::core::history::Cause;
-use crate::core::message::{Note, Now};
+use crate::core::message::{ConnId, Note, Now};
 use crate::core::requests::call::{Answer, Call, Reply};
 use crate::core::session::{Session, Sessions};
 use crate::core::txn::Change;
@@ -70,12 +70,12 @@ impl Core {
         servers.map(|server| &server.local)
     }
 
-    /// Records a sign of life of a session that one server alone knows. Returns `false` if none does.
+    /// Records a sign of life of a session that the server of a connection alone knows. Returns `false` if it does not.
     #[cold]
-    pub(crate) fn touch_local(&mut self, call: &Call) -> bool {
-        let server = self.local_server(call);
+    pub(crate) fn touch_local(&mut self, now: Now, conn: ConnId, session: SessionId) -> bool {
+        let server = self.server_of(conn);
         let local = server.and_then(|server| self.local_sessions(server));
-        local.is_some_and(|local| local.touch(call.session, call.now.mono))
+        local.is_some_and(|local| local.touch(session, now.mono))
     }
 
     /// Returns the answer to the end of a session, if one server alone knows it.

@@ -1,5 +1,5 @@
 //! A simulated ensemble: several servers over one history, in one process, so that tests can break it. There is no consensus
-//! here, and nothing is kept when the process ends.
+//! here. What lasts beyond the process is the history alone, with its elections.
 //!
 //! The core itself is the leader's: it has the newest tree, all sessions, and decides on every write. Each server has a
 //! *replica*, which applies the same transactions later, in order, and has the watches of its connections. Reads are answered

@@ -23,7 +23,7 @@ impl Core {
             (Class::Write | Class::Session, _) | (_, OpCode::SYNC) => Err(ErrorCode::NOT_READ_ONLY.into()),
             _ => return self.as_server(server, |core| asked.here(core)),
         };
-        self.touch_local(call);
+        self.touch_local(call.now, call.conn, call.session);
         self.as_server(server, |core| {
             if core.history.is_on() {
                 core.history.request(call, core.last_zxid, body, &answer);

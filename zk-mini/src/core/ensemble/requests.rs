@@ -85,7 +85,7 @@ impl Core {
         }
         // One that counts as not arrived is no sign of life.
         if !matches!(fired.map(|fired| fired.then), Some(Then::Silent | Then::Disconnect)) {
-            self.touch(call);
+            self.touch(call.now, call.conn, call.session);
         }
         // A copy: a frame is a part of a larger buffer, which would live as long.
         self.wait(call.conn, Item::Request(Bytes::copy_from_slice(frame), fired), false);

@@ -188,7 +188,7 @@ impl Core {
         if !self.config.required_schemes.is_empty() {
             self.check_authentication(call)?;
         }
-        if !self.touch(call) {
+        if !self.touch(call.now, call.conn, call.session) {
             self.check_leaving(call.session)?;
         }
         match class {
@@ -200,8 +200,8 @@ impl Core {
 
     /// Records the sign of life of a session. Returns `false` if there is no such session.
     #[inline(always)]
-    pub(crate) fn touch(&mut self, call: &Call) -> bool {
-        self.sessions.touch(call.session, call.now.mono) || self.touch_local(call)
+    pub(crate) fn touch(&mut self, now: Now, conn: ConnId, session: SessionId) -> bool {
+        self.sessions.touch(session, now.mono) || self.touch_local(now, conn, session)
     }
 
     /// Answers a request with an unreadable body, the same way for every error in it.
