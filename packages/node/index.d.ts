@@ -86,7 +86,7 @@ export class ZkMini {
   thaw(session: Session): Promise<string>;
   sessions(): Promise<SessionInfo[]>;
   connections(): Promise<ConnectionInfo[]>;
-  /** Watches of all clients, or those on paths that fit, such as `/members/*`. */
+  /** Watches of all clients, or those on paths that fit, such as `/members/*`. More than 10,000 are an error. */
   watches(path?: string): Promise<WatchInfo[]>;
 
   /** Adds a rule: when something goes wrong, and what goes wrong then. */

@@ -125,7 +125,7 @@ pub enum TimeValue {
     AsCreated,
     /// Another time, which fits those of other transactions.
     Some,
-    /// The time of another transaction: see `Times`.
+    /// A time that belongs to another transaction.
     Odd,
 }
 

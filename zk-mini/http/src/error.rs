@@ -89,7 +89,7 @@ impl ApiError {
 }
 
 impl ApiError {
-    /// Adds the reason why the disk of the server fails, if it does and that is why the request failed.
+    /// Adds the reason why the disk of the server fails, if it does: nothing can be written then.
     pub(crate) fn with_disk(mut self, server: &Handle) -> Self {
         if self.status == StatusCode::SERVICE_UNAVAILABLE
             && let Some(reason) = server.disk_failure()

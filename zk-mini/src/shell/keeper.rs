@@ -155,7 +155,12 @@ async fn wait_for_disk(engine: &Engine, mut store: Store, error: io::Error) -> O
     let mut wait = Duration::ZERO;
     let mut served = false;
     loop {
-        if engine.look(|state| state.stopped) {
+        let has_stopped = engine.turn(|state, _| {
+            // A server that has stopped refuses for that reason.
+            state.disk_failure.take_if(|_| state.stopped);
+            state.stopped
+        });
+        if has_stopped {
             close(store).await;
             return None;
         }

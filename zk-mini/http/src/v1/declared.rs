@@ -1,5 +1,5 @@
-//! What calls take, by their description. A call that takes no parameters or no body refuses both: one that was meant for another call,
-//! such as the id of a rule to remove, would do something else than was asked for.
+//! What calls take, by their description. A call that takes no parameters refuses them, and one that takes no body refuses that: what
+//! was meant for another call, such as the id of a rule to remove, would do something else than was asked for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
