@@ -123,7 +123,6 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
     /// Runs the user's hook in the child and ends the process.
     fn be_helper(&mut self, dead: &DeadWorker<'_>) -> ! {
         self.close_parents_descriptors();
-        self.drop_worker_function();
         let status = match (
             process::become_helper(self.pid, self.options.helper_timeout),
             &self.hooks.unclean_death,

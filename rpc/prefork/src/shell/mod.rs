@@ -359,7 +359,9 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             Output::CloseListeners => {
                 // The port is free once the workers have closed theirs, and nobody waits in a queue that is not served.
                 self.program.close_listeners();
-                self.drop_worker_function();
+                let worker = self.worker.take();
+                // It may own anything.
+                let _ = survive(|| drop(worker));
             }
             Output::Stop(id, stop) => {
                 self.signal(id, "ask a child to stop", |pid| process::ask_to_leave(pid, stop));
@@ -389,13 +391,6 @@ impl<F: FnMut(Worker) -> i32> Shell<F> {
             Output::Exit => self.done = true,
         }
         vec![]
-    }
-
-    /// Frees what only workers need, such as a listener.
-    fn drop_worker_function(&mut self) {
-        let worker = self.worker.take();
-        // It may own anything.
-        let _ = survive(|| drop(worker));
     }
 
     /// Takes the control socket over from the old parent, and tells it that this one is ready, so that it stops.

@@ -108,21 +108,6 @@ fn a_third_signal_kills_helpers_too() {
 }
 
 #[test]
-fn a_helper_does_not_hold_the_port() {
-    let mut fixture = Fixture::ready("workers=1 helper=hang helper-timeout=600000 upgrade=no");
-    let addr = fixture.addr();
-    send(fixture.workers(1)[0], Signal::SIGKILL);
-    fixture.line("> helper");
-    let second = fixture.workers(1)[0];
-    let helper = fixture.processes().into_iter().find(|pid| *pid != second).unwrap();
-    fixture.signal(Signal::SIGTERM);
-    fixture.line("> leaving");
-    eventually("the port is free", || is_free(addr));
-    send(helper, Signal::SIGKILL);
-    assert!(fixture.ends().success());
-}
-
-#[test]
 fn a_hung_helper_is_killed_and_not_replaced() {
     let mut fixture = Fixture::ready("workers=1 helper=hang helper-timeout=100");
     send(fixture.workers(1)[0], Signal::SIGKILL);
