@@ -122,8 +122,8 @@ impl DoubleBarrier {
     }
 
     /// Removes a `ready` that is left from earlier, and no other: the next one may have been made meanwhile, and who has not seen that
-    /// would wait for ever. No version tells them apart, so each removal writes to the barrier's node as well, and finds out by its
-    /// version if another one was faster.
+    /// would wait for ever. No version tells them apart, so each removal of an old one writes to the barrier's node as well, and finds out by its
+    /// version if another one was faster. The last member that leaves, and kazoo, remove `ready` without that.
     async fn remove_old(&self, ready: &str, old: Zxid) -> Result<(), Error> {
         let remove = || async {
             let (data, barrier) = self.client.get(&self.path).await?;

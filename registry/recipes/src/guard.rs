@@ -101,7 +101,8 @@ impl Guard {
     /// Releases, and waits until the node is gone or the session is over, also while no server is connected.
     ///
     /// # Errors
-    /// [`Error::Client`] if the servers refuse to delete the node; it goes with the session then.
+    /// [`Error::Client`] if the servers refuse to delete the node, or the client was closed and no server has confirmed that; it goes
+    /// with the session then.
     pub async fn release(self) -> Result<(), Error> {
         self.contender.withdraw().await
     }

@@ -7,11 +7,11 @@ use bytes::Bytes;
 use common::Clock;
 use common::log::quietly;
 use tokio::sync::watch;
-use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, Expected, SessionState, Watch};
+use zk_client::{Acl, Client, CloseReason, CreateMode, Error, ErrorCode, Expected, SessionState, Watch};
 use zk_wire::path;
 
 use super::core::{Core, Input, Loss, Output, Phase, StepFailure, StepOutcome};
-use super::{Report, Seat};
+use super::{Report, Seat, closed};
 use crate::node::Node;
 use crate::protected::find;
 
@@ -87,7 +87,10 @@ impl Driver {
                 self.core.handle(self.clock.now(), input);
             }
         }
-        reports.send_modify(|report| *report = Report { phase: Phase::Lost(Loss::Closed), refused: None });
+        // Whoever waits for the end of the node must not take an end that nobody has confirmed for it.
+        let is_confirmed = states.current() == SessionState::Closed(CloseReason::Requested);
+        let refused = (!is_confirmed).then(|| closed(self.seat.recipe, &self.seat.path));
+        reports.send_modify(|report| *report = Report { phase: Phase::Lost(Loss::Closed), refused });
     }
 
     /// Returns false once the client is closed.

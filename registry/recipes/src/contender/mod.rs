@@ -72,24 +72,21 @@ impl Contender {
     /// # Errors
     /// The servers refuse us, or the client is closed.
     pub(crate) async fn reached(&mut self, wanted: impl Fn(&Phase) -> bool) -> Result<Phase, Error> {
-        let closed = Report { phase: Phase::Lost(Loss::Closed), refused: None };
+        let over = Report { phase: Phase::Lost(Loss::Closed), refused: None };
         let ends = |report: &Report| {
             let is_closed = report.phase == Phase::Lost(Loss::Closed);
             wanted(&report.phase) || is_closed || report.refused.is_some()
         };
         let report = match self.phase() {
             // Its last word is no longer true.
-            Phase::Lost(Loss::Closed) => closed,
-            _ => self.report.wait_for(ends).await.map_or(closed, |report| report.clone()),
+            Phase::Lost(Loss::Closed) => over,
+            _ => self.report.wait_for(ends).await.map_or(over, |report| report.clone()),
         };
         if wanted(&report.phase) {
             return Ok(report.phase);
         }
-        let closed = || {
-            let (op, path) = (self.recipe, self.path.to_string());
-            zk_client::Error::Closed { op, path, sent: false }
-        };
-        Err(Error::of(self.recipe, &self.path)(report.refused.unwrap_or_else(closed)))
+        let refused = report.refused.unwrap_or_else(|| closed(self.recipe, &self.path));
+        Err(Error::of(self.recipe, &self.path)(refused))
     }
 
     /// Waits for another phase than `seen`, and returns it.
@@ -102,14 +99,20 @@ impl Contender {
     /// Withdraws, and waits until the node is gone, also while no server is connected.
     ///
     /// # Errors
-    /// The servers refuse to delete the node; it goes with the session then.
+    /// The servers refuse to delete the node, or the client was closed and no server has confirmed that; it goes with the session
+    /// then.
     pub(crate) async fn withdraw(mut self) -> Result<(), Error> {
         // The task has ended already if nobody receives it.
         let _ = self.withdraw.send(());
         let is_over = |report: &Report| matches!(report.phase, Phase::Withdrawn | Phase::Lost(_));
-        match self.report.wait_for(is_over).await.map(|report| report.refused.clone()) {
-            Ok(Some(refused)) => Err(Error::of(self.recipe, &self.path)(refused)),
-            _ => Ok(()),
-        }
+        let over = self.report.wait_for(is_over).await.map(|report| report.refused.clone());
+        // The task has no last word if its runtime has ended.
+        let refused = over.unwrap_or_else(|_| Some(closed(self.recipe, &self.path)));
+        refused.map_or(Ok(()), |refused| Err(Error::of(self.recipe, &self.path)(refused)))
     }
+}
+
+/// Returns the error of a client that is closed.
+fn closed(recipe: &'static str, path: &str) -> zk_client::Error {
+    zk_client::Error::Closed { op: recipe, path: path.to_owned(), sent: false }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use zk_client::{Acl, Client, CreateMode, ErrorCode, Perms, connect_fn};
 use zk_mini::testing::in_virtual_time;
 use zk_mini::{On, Then, ZkMini};
-use zk_recipes::{Holding, Lock, Loss};
+use zk_recipes::{Error, Holding, Lock, Loss};
 
 use crate::support::{TIMEOUT, builder, client, count, elsewhere, quiet, soon, until, with_server};
 
@@ -35,6 +35,22 @@ fn a_lock_is_held_by_one_and_then_by_the_next_with_a_higher_token() {
 }
 
 #[test]
+fn a_release_says_whether_the_end_of_a_closed_client_was_confirmed() {
+    with_server(async |zk| {
+        let (ada, bob) = (client(zk).await, client(zk).await);
+        let confirmed = soon(Lock::new(&ada, PATH).acquire()).await.unwrap();
+        soon(ada.close()).await.unwrap();
+        soon(confirmed.release()).await.unwrap();
+
+        let unknown = soon(Lock::new(&bob, PATH).acquire()).await.unwrap();
+        zk.take_down().await;
+        soon(bob.close_within(Duration::from_millis(10))).await.unwrap_err();
+        let error = soon(unknown.release()).await.unwrap_err();
+        assert!(matches!(error, Error::Client { .. }), "{error}");
+    });
+}
+
+#[test]
 fn a_lock_outlives_the_runtime_in_which_it_was_taken_and_is_lost_with_that_of_its_client() {
     with_server(async |zk| {
         let lock = Lock::new(&client(zk).await, PATH);
@@ -49,7 +65,7 @@ fn a_lock_outlives_the_runtime_in_which_it_was_taken_and_is_lost_with_that_of_it
         let guard = elsewhere(taking).await;
         assert_eq!(soon(guard.lost()).await, Holding::Lost(Loss::Closed));
         assert!(!guard.is_held());
-        soon(guard.release()).await.unwrap();
+        assert!(soon(guard.release()).await.is_err(), "its node lasts as long as the session");
     });
 }
 
