@@ -210,8 +210,9 @@ impl ClientBuilder {
     /// Sets the time of silence after which a server is asked whether it is alive. After the same time again its
     /// connection is given up (each up to a quarter later). Default: 3 s; at least 4 ms.
     ///
-    /// The question goes behind the bytes that are on their way. As long as the server takes those, the second time does not begin:
-    /// a long argument over a slow network is no silence. One that takes none for twice this time is given up, too.
+    /// The question goes behind the bytes that are on their way. As long as the operating system takes those, the second time does
+    /// not begin: a long argument over a slow network is no silence. What it has taken, up to some megabytes, is not seen: over a
+    /// network that needs longer for them choose a longer time. A server that takes nothing for twice this time is given up, too.
     ///
     /// An idempotent call to a server that hangs is then tried elsewhere, if its deadline leaves time for that: choose
     /// less than half of the deadline. A handler that blocks its thread for twice this time looks like a server that

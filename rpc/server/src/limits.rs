@@ -21,8 +21,8 @@ use rpc_wire::{Budget, Format};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Maximum number of connections. Further ones are refused with RESOURCE_EXHAUSTED, unless a connection that has been
-    /// idle for 10 s can be closed in their place. Default: 10,000, and at most seven eighths of the descriptors that the
+    /// Maximum number of connections. Further ones are refused with RESOURCE_EXHAUSTED, over TLS with the alert
+    /// `internal_error`, unless a connection that has been idle for 10 s can be closed in their place. Default: 10,000, and at most seven eighths of the descriptors that the
     /// process may have (`ulimit -n`).
     pub connections: usize,
     /// Maximum number of connections of one peer. Default: `None`, three quarters of [`Limits::connections`].

@@ -148,9 +148,8 @@ impl ActiveStream {
         self.link.session.finish(self.id);
     }
 
-    /// Gives the place on the link back, once. A stream that has ended may live on in its halves, and the stream that comes in its
-    /// place may need it.
-    pub(super) fn leave(&self) {
+    /// Gives the place on the link back, once.
+    fn leave(&self) {
         if self.has_left.swap(true, Ordering::SeqCst) {
             return;
         }

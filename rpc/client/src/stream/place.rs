@@ -126,7 +126,6 @@ impl StreamPlace {
                 if !self.is_open() || !opening.may_retry(old, ended) {
                     return self.fail(old, ended);
                 }
-                old.leave();
                 Box::pin(async move {
                     let opened = opening.open().await;
                     (opening, opened)
