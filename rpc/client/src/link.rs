@@ -115,7 +115,10 @@ impl Future for Room {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.session.callers().is_over(self.number, cx) { Poll::Ready(()) } else { Poll::Pending }
+        // Dropped without the lock, for the same reason as in `drop`.
+        let mut task = cx.waker().clone();
+        let is_over = self.session.callers().is_over(self.number, &mut task);
+        if is_over { Poll::Ready(()) } else { Poll::Pending }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Callers that wait for room on a link: who is next, and whom to wake.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::task::{Context, Waker};
+use std::mem;
+use std::task::Waker;
 
 /// Maximum number of lengths among which the next caller is looked for, the shortest ones, if there is no room for the first.
 const MOST_LENGTHS: usize = 32;
@@ -107,10 +108,11 @@ impl RoomQueue {
         numbers.into_iter().filter_map(|number| self.remove(number)).collect()
     }
 
-    /// Returns true if the caller does not wait any longer. Otherwise its task is woken when it is called.
-    pub(crate) fn is_over(&mut self, number: u64, cx: &Context<'_>) -> bool {
+    /// Returns true if the caller does not wait any longer. Otherwise `task` is woken when it is called, and is exchanged for the earlier
+    /// one.
+    pub(crate) fn is_over(&mut self, number: u64, task: &mut Waker) -> bool {
         let Some(waiting) = self.waiting.get_mut(&number) else { return true };
-        waiting.task.clone_from(cx.waker());
+        mem::swap(&mut waiting.task, task);
         false
     }
 }
