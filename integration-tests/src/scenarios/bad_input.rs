@@ -62,7 +62,7 @@ fn garbage_before_the_handshake_closes_the_connection(server: SocketAddr) {
     let request =
         frame(&[&1_i32.to_be_bytes()[..], &op::EXISTS.to_be_bytes(), &path_and_watch("/")].concat());
     let first_bytes: [&[u8]; 5] = [
-        b"PRI * HTTP/2.0\r\n\r\n",
+        b"SSH-2.0-OpenSSH_9.2\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", // TLS
         &(-1_i32).to_be_bytes(),
         &frame(&[0xff; 20]),
