@@ -117,9 +117,9 @@ impl Candidate {
     /// Waits until this candidate leads, and returns its fencing token: a number that is higher than that of every earlier leader.
     /// Returns at once while it leads. Dropping the future loses nothing.
     ///
-    /// That nobody else believes to lead is certain on the conditions of a [`Guard`](crate::Guard), among them a session timeout
-    /// longer than `syncLimit` × `tickTime` of the ensemble. Where two leaders do harm, send the token with each write, and let its
-    /// receiver refuse lower ones.
+    /// Exclusion is certain on the conditions of a [`Guard`](crate::Guard): nobody else believes to lead, if the session timeout is
+    /// longer than `syncLimit` × `tickTime` of the ensemble, among others. Where two leaders do harm, send the token with each write,
+    /// and let its receiver refuse lower ones.
     ///
     /// # Errors
     /// [`Error::Client`] if the servers refuse the candidate, which tries again until it is dropped, or if the client is closed.

@@ -235,7 +235,7 @@ impl<T> ExactSizeIterator for Iter<'_, T> {}
 
 /// Entries of two maps by their names.
 pub(super) struct Pairs<'a, T> {
-    /// What is left of each map, the next part last.
+    /// Parts that are left of each map, the next one last.
     one: Vec<Part<'a, T>>,
     other: Vec<Part<'a, T>>,
 }

@@ -1,5 +1,5 @@
-//! What calls take, by their description. A call that takes no parameters refuses them, and one that takes no body refuses that: what
-//! was meant for another call, such as the id of a rule to remove, would do something else than was asked for.
+//! Parameters and bodies of calls, by their description. A call that takes no parameters refuses them, and one that takes no body
+//! refuses that: what was meant for another call, such as the id of a rule to remove, would do something else than was asked for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ const BASE: &str = "/v1";
 /// Maximum length of a body that has no content.
 const LONGEST_NOTHING: usize = 64;
 
-/// What calls take, by method and route.
+/// Parameters and bodies of all calls, by method and route.
 #[derive(Clone, Debug)]
 pub(super) struct Declared(Arc<HashMap<(Method, String), Taken>>);
 
-/// What a call takes.
+/// Parameters and body of a call.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Taken {
     /// Names of the parameters behind the `?`.

@@ -36,8 +36,9 @@ struct Which {
 }
 
 /// Entries of the history as they happen, as server-sent events: `id` is the entry's `seq` with a tag of the history, which another run
-/// of the server does not have, `event` its `kind`, `data` the entry. The event `missed` with `{"missed":N}` tells how many entries were pushed out before they could be sent. A stream resumes behind
-/// `Last-Event-ID`, with all entries if that has another tag; it ends with the server, and if its client does not read.
+/// of the server does not have, `event` its `kind`, `data` the entry. The event `missed` with `{"missed":N}` tells how many entries were
+/// pushed out before they could be sent. A stream resumes behind `Last-Event-ID`, with all entries if that has another tag; it ends with
+/// the server, and if its client does not read.
 #[utoipa::path(get, path = "/events", tag = "history", params(Which, ("Last-Event-ID" = Option<String>, Header)), responses(
     (status = 200, body = EntryBody, content_type = "text/event-stream"), (status = 400, body = ErrorBody),
     (status = 503, body = ErrorBody, description = "too many streams"),
