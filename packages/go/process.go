@@ -15,6 +15,9 @@ import (
 // Time for a clean stop, after which the server is killed.
 const stopTimeout = 5 * time.Second
 
+// Time in which a process is seen to end after its connections broke.
+const endingTimeout = time.Second
+
 // Bytes of the log that are kept.
 const logLimit = 64 * 1024
 
@@ -112,12 +115,12 @@ func (p *process) kill() {
 	}
 }
 
-// Tells whether the process has ended. Its port refuses a moment before that is known.
-func (p *process) hasEnded() bool {
+// Tells whether the process has ended, or does so in a moment: the kernel closes its connections first.
+func (p *process) endsSoon() bool {
 	select {
 	case <-p.ended:
 		return true
-	case <-time.After(100 * time.Millisecond):
+	case <-time.After(endingTimeout):
 		return false
 	}
 }

@@ -459,7 +459,7 @@ var control = http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 
 func (s *Server) unreachable(err error) error {
 	message := fmt.Sprintf("the server does not answer: %v", err)
-	if s.process != nil && s.process.hasEnded() {
+	if s.process != nil && s.process.endsSoon() {
 		message += "; it " + s.process.ending()
 	}
 	return &Error{Code: ErrUnreachable.Code, Message: message, call: s.HTTP}

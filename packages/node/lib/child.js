@@ -6,6 +6,8 @@ const { StartError } = require("./errors.js");
 const LOG_LIMIT = 64 * 1024;
 /** Time for a clean stop, after which the server is killed. */
 const STOP_MS = 5000;
+/** Time in which a process is seen to end after its connections broke. */
+const ENDING_MS = 1000;
 
 /** A server as a child process. It ends when its standard input closes, so it never outlives this process. */
 class Child {
@@ -50,6 +52,13 @@ class Child {
 
   get log() {
     return this.#log;
+  }
+
+  /** Returns how the process ended, if it does within a moment: the kernel closes its connections first. */
+  async endsSoon() {
+    await this.#untilEnded(ENDING_MS);
+    if (this.ending === undefined) this.#unref();
+    return this.ending;
   }
 
   async stop() {

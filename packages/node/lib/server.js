@@ -80,7 +80,7 @@ class ZkMini {
     try {
       return await call(this.http, method, path, body, type);
     } catch (error) {
-      const ending = error.status === 0 && this.#child?.ending;
+      const ending = error.status === 0 && (await this.#child?.endsSoon());
       if (ending) error.message += `; the server ${ending}`;
       throw error;
     }

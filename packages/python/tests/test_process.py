@@ -90,6 +90,16 @@ def test_an_ensemble_that_does_not_answer_is_stopped(tmp_path: Path) -> None:
     assert ended(int((tmp_path / "pid").read_text()))
 
 
+def test_the_end_of_a_server_is_told_even_if_its_connections_end_first(tmp_path: Path) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{nobody.getsockname()[1]}"
+        ready = json.dumps({"listen": [address], "http": f"http://{address}"})
+        program = script(tmp_path / "dying", f"echo '{ready}'\nsleep 0.2\nexit 3")
+        with ZkMini.start(program=program) as zk, pytest.raises(ServerGoneError, match="PUT /v1/nodes/a: it ended with status 3"):
+            zk.put("/a")
+
+
 def test_it_stops_and_leaves_its_log() -> None:
     with ZkMini.start() as zk:
         pid = zk.pid

@@ -19,6 +19,8 @@ from ._errors import StartError
 _LOG_END = 4096
 # Time for a clean stop, after which the server is killed.
 _STOP_SECONDS = 5.0
+# Time in which a process is seen to end after its connections broke: the kernel closes them first.
+_ENDING_SECONDS = 1.0
 
 
 class Process:
@@ -52,9 +54,13 @@ class Process:
         return self._read_log(0)
 
     def ending(self) -> Optional[str]:
-        """Returns how the server has ended, if it has."""
-        status = self._child.poll()
-        if status is None:
+        """Returns how the server has ended, if it has. Waits a moment for the end of a server that has just broken a connection."""
+        # A forked process cannot wait for it.
+        if os.getpid() != self._owner:
+            return None
+        try:
+            status = self._child.wait(_ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
             return None
         return f"ended with status {status}" if status >= 0 else f"was ended by signal {-status}"
 

@@ -22,6 +22,7 @@ import java.util.function.Consumer;
 final class ServerProcess {
     private static final long START_SECONDS = 30;
     private static final long STOP_SECONDS = 10;
+    private static final long ENDING_SECONDS = 1;
     private static final int LOG_LINES = 200;
     private static final int BUSY_TRIES = 50;
 
@@ -144,9 +145,19 @@ final class ServerProcess {
 
     /** Returns what is known of a server that cannot be reached. */
     String remedy() {
-        return process.isAlive()
-                ? "its process runs; it may be stuck" + endOfLog()
-                : "its process has ended with status " + process.exitValue() + endOfLog();
+        return endsSoon()
+                ? "its process has ended with status " + process.exitValue() + endOfLog()
+                : "its process runs; it may be stuck" + endOfLog();
+    }
+
+    /** Tells whether the process has ended, or does so in a moment: the kernel closes its connections first. */
+    private boolean endsSoon() {
+        try {
+            return process.waitFor(ENDING_SECONDS, TimeUnit.SECONDS);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+            return !process.isAlive();
+        }
     }
 
     /** Ends the server as an operator would, and kills it only if that takes too long. */
