@@ -18,6 +18,7 @@ use peer::{Cell, Peer};
 
 /// Measures RPC libraries against each other. The others are compared with the first.
 #[derive(Debug, Parser)]
+#[command(args_override_self = true)]
 struct Cli {
     /// The programs.
     #[arg(required = true)]

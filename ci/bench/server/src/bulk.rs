@@ -64,9 +64,9 @@ pub async fn end(server: &Server, things: Things, count: usize, end: End) -> io:
     let timeout = if end == End::Expiry { SHORT } else { LONG };
     let mut owner = Session::connect(server.addr(), timeout).await?;
     // The server has its buffers, so that the memory is that of the things.
-    own(&mut owner, things, 0..AT_ONCE).await?;
+    own(&mut owner, &mut other, things, 0..AT_ONCE).await?;
     let before = server.memory_kib()?;
-    own(&mut owner, things, AT_ONCE..count).await?;
+    own(&mut owner, &mut other, things, AT_ONCE..count).await?;
     let full = server.memory_kib()?;
     let quiet = other.longest_wait_until(Instant::now() + QUIET).await?;
     owner.call(|out| Frame::request(out, 0, codec::PING).end()).await?;
@@ -124,8 +124,13 @@ fn path(number: usize) -> String {
     format!("/bulk/{number:07}")
 }
 
-/// Gives a client these things, many at once.
-async fn own(owner: &mut Session, things: Things, numbers: std::ops::Range<usize>) -> io::Result<()> {
+/// Gives a client these things, many at once. The other client stays alive meanwhile: a slow server may need longer than its timeout.
+async fn own(
+    owner: &mut Session,
+    other: &mut Other,
+    things: Things,
+    numbers: std::ops::Range<usize>,
+) -> io::Result<()> {
     let (err, numbers) =
         (if things == Things::Ephemerals { 0 } else { NO_NODE }, numbers.collect::<Vec<_>>());
     for some in numbers.chunks(AT_ONCE) {
@@ -152,6 +157,7 @@ async fn own(owner: &mut Session, things: Things, numbers: std::ops::Range<usize
                 return Err(Error::other(format!("the server answered {}", reply.err)));
             }
         }
+        other.call(|out| Frame::request(out, 0, codec::PING).end()).await?;
     }
     Ok(())
 }
