@@ -46,9 +46,8 @@ impl EventFeed {
             self.place.hold(self.news.taken());
             match news {
                 HistoryNews::Entry(entry) if self.filter.holds(&entry) => {
-                    let event = Event::default()
-                        .id(format!("{}-{:x}", entry.seq, self.history))
-                        .event(entry.kind.name());
+                    let id = event_id(entry.seq, self.history);
+                    let event = Event::default().id(id).event(entry.kind.name());
                     return event.json_data(EntryBody::from(*entry)).ok();
                 }
                 HistoryNews::Missed(missed) => {
@@ -58,4 +57,9 @@ impl EventFeed {
             }
         }
     }
+}
+
+/// Returns the id of an event about an entry.
+pub(super) fn event_id(seq: u64, history: u32) -> String {
+    format!("{seq}-{history:x}")
 }

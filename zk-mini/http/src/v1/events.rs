@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt as _};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::Query;
 use crate::v1::entry::{EntryBody, Filter, given, number};
-use crate::v1::event_feed::EventFeed;
+use crate::v1::event_feed::{EventFeed, event_id};
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(events))
@@ -36,7 +36,7 @@ struct Which {
 }
 
 /// Entries of the history as they happen, as server-sent events: `id` is the entry's `seq` with a tag of the history, which another run
-/// of the server does not have, `event` its `kind`, `data` the entry. The event `missed` with `{"missed":N}` tells how many entries were
+/// of the server does not have, `event` its `kind`, `data` the entry. First comes an `id` alone, behind which the stream begins. The event `missed` with `{"missed":N}` tells how many entries were
 /// pushed out before they could be sent. A stream resumes behind `Last-Event-ID`, with all entries if that has another tag; it ends with
 /// the server, and if its client does not read.
 #[utoipa::path(get, path = "/events", tag = "history", params(Which, ("Last-Event-ID" = Option<String>, Header)), responses(
@@ -45,9 +45,9 @@ struct Which {
 ))]
 async fn events(app: App, headers: HeaderMap, Query(which): Query<Which>) -> Result<Response, ApiError> {
     let filter = Filter::read(which.path, which.session, which.kind)?;
-    let next = app.server.next_seq();
+    let (next, history) = (app.server.next_seq(), app.server.history_id());
     let seen = match headers.get("last-event-id") {
-        Some(id) => Some(seen(&String::from_utf8_lossy(id.as_bytes()), app.server.history_id())?),
+        Some(id) => Some(seen(&String::from_utf8_lossy(id.as_bytes()), history)?),
         None => given(which.since_seq).map(|seq| number("since_seq", &seq)).transpose()?,
     };
     let begin = match seen {
@@ -57,13 +57,14 @@ async fn events(app: App, headers: HeaderMap, Query(which): Query<Which>) -> Res
         None => next,
     };
     let place = app.shared.event_stream()?;
-    let feed = EventFeed::new(app.server.watch_history(begin), app.server.history_id(), filter, place);
+    let feed = EventFeed::new(app.server.watch_history(begin), history, filter, place);
+    let opening = stream::iter([Ok::<Event, Infallible>(Event::default().id(event_id(begin - 1, history)))]);
     let events = stream::unfold(feed, |mut feed| async move {
         let event = feed.next().await?;
-        Some((Ok::<Event, Infallible>(event), feed))
+        Some((Ok(event), feed))
     });
     let keep_alive = KeepAlive::new().interval(app.shared.settings.event_keep_alive);
-    Ok(Sse::new(events).keep_alive(keep_alive).into_response())
+    Ok(Sse::new(opening.chain(events)).keep_alive(keep_alive).into_response())
 }
 
 /// Returns the number of the entry that an event was about; 0 if that was in another history. A number alone is taken for one of this

@@ -55,6 +55,16 @@ impl Events {
 
     /// Returns the next event; `None` at the end.
     async fn next(&mut self) -> Option<Event> {
+        loop {
+            let block = self.block().await?;
+            if !block.data.is_null() {
+                return Some(block);
+            }
+        }
+    }
+
+    /// Returns the next event, or an id alone; `None` at the end.
+    async fn block(&mut self) -> Option<Event> {
         let mut event = Event { id: None, tagged: String::new(), kind: String::new(), data: Value::Null };
         loop {
             let line = self.line().await?;
@@ -66,7 +76,7 @@ impl Events {
                 Some(("event", kind)) => event.kind = kind.into(),
                 Some(("data", data)) => event.data = serde_json::from_str(data).unwrap(),
                 // Lengths of chunks, ends of events, and comments.
-                _ if line.is_empty() && !event.data.is_null() => return Some(event),
+                _ if line.is_empty() && (!event.data.is_null() || event.id.is_some()) => return Some(event),
                 _ => {}
             }
         }
@@ -132,6 +142,22 @@ async fn a_stream_that_resumes_at_another_server_gets_its_whole_history() {
     for id in ["1-", "1-x", "-1", "x-1"] {
         let answer = http.send("GET", "/v1/events", &[("last-event-id", id)], b"").await;
         assert!(answer.error(400).contains("Last-Event-ID"), "{id}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_begins_with_an_id_behind_which_it_resumes_if_nothing_has_happened() {
+    let (zk, http) = start(ZkMini::builder()).await;
+    for name in ["/1", "/2", "/3"] {
+        zk.create(name, "").await.unwrap();
+    }
+    for (headers, begin) in [("", 3), ("last-event-id: 2\r\n", 2), ("last-event-id: 1000\r\n", 0)] {
+        let opening = Events::open(http, "?path=/none", headers).await.block().await.unwrap();
+        assert_eq!((opening.id, opening.data), (Some(begin), Value::Null), "{headers}");
+        let mut again = Events::open(http, "", &format!("last-event-id: {}\r\n", opening.tagged)).await;
+        if begin < 3 {
+            assert_eq!(again.next().await.unwrap().id, Some(begin + 1));
+        }
     }
 }
 

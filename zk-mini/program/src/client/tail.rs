@@ -168,7 +168,7 @@ impl Tail<'_> {
         }
     }
 
-    /// Prints entries until the stream ends. Returns true if they are enough. `resume` gets the id of the last one.
+    /// Prints entries until the stream ends. Returns true if they are enough. `resume` gets the id behind which to go on.
     async fn follow(
         &mut self,
         (zk, mut stream): (Connection, Incoming),
@@ -181,10 +181,9 @@ impl Tail<'_> {
             if !parser.push(bytes) {
                 return Err(ClientError::NoZkMini { who: "the server sends an event without an end".into() });
             }
-            while let Some(SseEvent { id, event, data }) = parser.event() {
+            while let Some(SseEvent { event, data }) = parser.event() {
                 let Ok(mut entry) = serde_json::from_str::<Value>(&data) else { continue };
                 if event != "missed" {
-                    *resume = id.or(resume.take());
                     if entry["seq"].as_u64().zip(printed).is_some_and(|(seq, printed)| seq <= printed) {
                         continue;
                     }
@@ -196,6 +195,9 @@ impl Tail<'_> {
                     return Ok(true);
                 }
             }
+            if let Some(id) = parser.last_id() {
+                *resume = Some(at_least(id, printed));
+            }
             self.out.flush()?;
         }
         Ok(false)
@@ -203,6 +205,16 @@ impl Tail<'_> {
 
     fn print(&mut self, entry: &Value) -> Result<(), ClientError> {
         self.out.print(entry, Line(entry))
+    }
+}
+
+/// Returns the id of the later of two entries: that with an id, and the last one that was printed before.
+fn at_least(id: &str, printed: Option<u64>) -> String {
+    match (id.split_once('-'), printed) {
+        (Some((seq, tag)), Some(printed)) if seq.parse().is_ok_and(|seq: u64| seq < printed) => {
+            format!("{printed}-{tag}")
+        }
+        _ => id.to_owned(),
     }
 }
 

@@ -8,8 +8,6 @@ const MAX_EVENT: usize = 16 << 20;
 /// Event of a stream.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct SseEvent {
-    /// Id of the last event so far; a stream resumes behind it.
-    pub(crate) id: Option<String>,
     pub(crate) event: String,
     pub(crate) data: String,
 }
@@ -22,6 +20,7 @@ pub(crate) struct Parser {
     scanned: usize,
     next: SseEvent,
     has_data: bool,
+    last_id: Option<String>,
 }
 
 impl Parser {
@@ -39,13 +38,17 @@ impl Parser {
                 self.field(&line);
                 continue;
             }
-            let id = self.next.id.clone();
-            let event = std::mem::replace(&mut self.next, SseEvent { id, ..SseEvent::default() });
+            let event = std::mem::take(&mut self.next);
             if std::mem::take(&mut self.has_data) {
                 return Some(event);
             }
         }
         None
+    }
+
+    /// Returns the id, behind which the stream resumes. It comes with an event, or alone.
+    pub(crate) fn last_id(&self) -> Option<&str> {
+        self.last_id.as_deref()
     }
 
     /// Takes a complete line. A carriage return may end it alone, or with a line feed that comes later.
@@ -75,7 +78,7 @@ impl Parser {
         let value = value.strip_prefix(' ').unwrap_or(value);
         match name {
             "event" => value.clone_into(&mut self.next.event),
-            "id" => self.next.id = Some(value.to_owned()),
+            "id" => self.last_id = Some(value.to_owned()),
             "data" => {
                 if std::mem::replace(&mut self.has_data, true) {
                     self.next.data.push('\n');
@@ -92,28 +95,29 @@ impl Parser {
 mod tests {
     use super::*;
 
-    fn events(chunks: &[&[u8]]) -> Vec<SseEvent> {
+    /// Returns the id before each event, and the event; then the last id.
+    fn events(chunks: &[&[u8]]) -> (Vec<(String, SseEvent)>, String) {
         let mut parser = Parser::default();
         let mut events = Vec::new();
         for chunk in chunks {
             assert!(parser.push(chunk));
-            events.extend(std::iter::from_fn(|| parser.event()));
+            while let Some(event) = parser.event() {
+                events.push((parser.last_id().unwrap().to_owned(), event));
+            }
         }
-        events
+        (events, parser.last_id().unwrap().to_owned())
     }
 
-    fn event(id: &str, event: &str, data: &str) -> SseEvent {
-        SseEvent { id: Some(id.to_owned()), event: event.to_owned(), data: data.to_owned() }
+    fn event(id: &str, event: &str, data: &str) -> (String, SseEvent) {
+        (id.to_owned(), SseEvent { event: event.to_owned(), data: data.to_owned() })
     }
 
-    const STREAM: &[u8] = b": hello\r\n\r\nid: 1\r\nevent: expiry\r\ndata: {\"a\":1}\r\n\r\nid:2\ndata: x\ndata:\ndata: y\n\ndata: z\n\n";
+    const STREAM: &[u8] = b": hello\r\n\r\nid: 0\n\nid: 1\r\nevent: expiry\r\ndata: {\"a\":1}\r\n\r\nid:2\ndata: x\ndata:\ndata: y\n\ndata: z\n\nid: 3\n\n";
 
     #[test]
     fn events_have_fields_and_the_last_id_stays() {
-        assert_eq!(
-            events(&[STREAM]),
-            [event("1", "expiry", "{\"a\":1}"), event("2", "", "x\n\ny"), event("2", "", "z")]
-        );
+        let read = vec![event("1", "expiry", "{\"a\":1}"), event("2", "", "x\n\ny"), event("2", "", "z")];
+        assert_eq!(events(&[STREAM]), (read, "3".to_owned()));
     }
 
     #[test]

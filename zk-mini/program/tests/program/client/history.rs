@@ -112,6 +112,23 @@ fn a_tail_survives_the_restart_of_its_server_and_ends_by_a_signal() {
 }
 
 #[test]
+fn a_tail_loses_nothing_if_its_server_is_replaced_before_anything_happens() {
+    let mut zk = Server::start();
+    zk.run(&["create", "/a"]);
+    let tail = zk.start_command(&["tail", "/**", "-n", "1", "--kind", "transaction"]);
+    assert!(tail.line().is_some_and(|line| line.contains("/a created")));
+    tail.signal(Signal::SIGSTOP);
+    zk.restart();
+    zk.run(&["create", "/b"]);
+    zk.run(&["create", "/c"]);
+    tail.signal(Signal::SIGCONT);
+    for name in ["/b", "/c"] {
+        let line = tail.line().expect("an entry");
+        assert!(line.contains(&format!("{name} created")), "{line}");
+    }
+}
+
+#[test]
 fn a_tail_that_sees_too_little_in_its_time_says_so_by_its_status() {
     let zk = Server::start();
     let (status, said) = zk.fail(&["tail", "/none", "--for", "0.3", "--count", "1"]);
