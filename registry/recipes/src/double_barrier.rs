@@ -122,21 +122,27 @@ impl DoubleBarrier {
     }
 
     /// Removes a `ready` that is left from earlier, and no other: the next one may have been made meanwhile, and who has not seen that
-    /// would wait for ever. No version tells them apart, so each removal of an old one writes to the barrier's node as well, and finds out by its
-    /// version if another one was faster. The last member that leaves, and kazoo, remove `ready` without that.
+    /// would wait for ever. A new node has version 0, so the old one is written to first, and then deleted in no version but its own. Who
+    /// writes to any `ready` writes to the barrier's node as well, whose version tells if the next one was written to meanwhile.
     async fn remove_old(&self, ready: &str, old: Zxid) -> Result<(), Error> {
         let remove = || async {
-            let (data, barrier) = self.client.get(&self.path).await?;
-            // After that look, so that the next one is not taken for the old one.
-            if self.client.exists(ready).await?.is_none_or(|stat| stat.czxid != old) {
-                return Ok(());
-            }
-            let both = self.client.transaction().set(&self.path, data, Expected::Exactly(barrier.version));
-            match both.delete(ready, Expected::Any).commit().await {
-                Err(error) if matches!(error.code(), Some(ErrorCode::NO_NODE | ErrorCode::BAD_VERSION)) => {
-                    Ok(())
+            loop {
+                let (data, barrier) = self.client.get(&self.path).await?;
+                // After that look, so that the next one is not taken for the old one.
+                let Some(stat) = self.client.exists(ready).await?.filter(|stat| stat.czxid == old) else {
+                    return Ok(());
+                };
+                let is_marked = stat.version != 0;
+                let both = self.client.transaction().set(&self.path, data, Expected::Exactly(barrier.version));
+                let seen = Expected::Exactly(stat.version);
+                let both = if is_marked { both.delete(ready, seen) } else { both.set(ready, "", seen) };
+                match both.commit().await {
+                    Ok(_) if !is_marked => {}
+                    Err(error) if !matches!(error.code(), Some(ErrorCode::NO_NODE | ErrorCode::BAD_VERSION)) => {
+                        return Err(error);
+                    }
+                    _ => return Ok(()),
                 }
-                done => done.map(|_| ()),
             }
         };
         self.ask(remove).await

@@ -158,6 +158,30 @@ fn a_slow_member_that_has_found_an_old_ready_does_not_close_the_barrier_that_oth
 }
 
 #[test]
+fn a_slow_member_does_not_close_the_barrier_even_if_others_removed_the_old_ready_as_kazoo_does() {
+    for nth in [1, 2] {
+        with_server(async |zk| {
+            zk.create(PATH, "").await.unwrap();
+            zk.create("/barrier/ready", "").await.unwrap();
+            let enter = |client: Client| {
+                let barrier = DoubleBarrier::new(&client, PATH, 3);
+                tokio::spawn(async move { barrier.enter().await.unwrap() })
+            };
+            let late = zk.fault(On::op(OpCode::MULTI).nth(nth), Then::delay(TIMEOUT / 4));
+            let slow = enter(client(zk).await);
+            until(zk, |_| late.fired() == 1).await;
+            zk.delete("/barrier/ready").await.unwrap();
+            let (second, third) = (enter(client(zk).await), enter(client(zk).await));
+            let (second, third) = (soon(second).await.unwrap(), soon(third).await.unwrap());
+            let leaving = tokio::spawn(async move { tokio::try_join!(second.leave(), third.leave()) });
+            soon(soon(slow).await.unwrap().leave()).await.unwrap();
+            soon(leaving).await.unwrap().unwrap();
+            assert_eq!(zk.children(PATH).unwrap(), [""; 0]);
+        });
+    }
+}
+
+#[test]
 fn who_gives_up_waiting_or_is_dropped_inside_is_no_member() {
     with_server(async |zk| {
         let barrier = DoubleBarrier::new(&client(zk).await, PATH, 2);
