@@ -26,6 +26,9 @@ pub enum RestoreError {
     /// The files cannot be read or written.
     #[error(transparent)]
     Storage(#[from] StorageError),
+    /// A server that was down has the wanted state, but cannot listen on one of its addresses, and stays down.
+    #[error("the server stays down: {0}")]
+    Down(#[source] Error),
 }
 
 impl From<NoExchange> for RestoreError {
@@ -96,8 +99,8 @@ impl Handle {
     }
 
     /// Empties the server as [`reset`](Self::reset) does, and undoes what a test has done to it besides: removes all fault
-    /// rules, thaws everything, heals the servers of an ensemble, and holds or releases the clock as the builder did, so that the next test finds it as new.
-    /// Zxids, and the [history](crate::history), go on.
+    /// rules, thaws everything, heals the servers of an ensemble, brings the server up, and holds or releases the clock as the
+    /// builder did, with its wall clock, so that the next test finds it as new. Zxids, and the [history](crate::history), go on.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -116,7 +119,7 @@ impl Handle {
     /// ```
     ///
     /// # Errors
-    /// [`RestoreError`]; rules, freezes and the clock have been undone then, too.
+    /// [`RestoreError`]; all but what it names has been undone then, too.
     pub async fn reset_all(&self) -> Result<(), RestoreError> {
         self.remove_faults();
         self.heal_servers().await;
@@ -124,7 +127,9 @@ impl Handle {
         let frozen: Vec<_> = self.engine.look(|state| state.core.frozen_parts().collect());
         self.thaw_parts(&frozen).await;
         self.engine.restore_clock();
-        emptied
+        let up = self.bring_up().await;
+        emptied?;
+        up.map_err(RestoreError::Down)
     }
 
     fn given_up(&self) -> RestoreError {

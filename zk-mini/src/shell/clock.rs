@@ -33,6 +33,8 @@ pub(crate) struct Clock {
     shown: Duration,
     /// Milliseconds from the monotonic time to the wall clock's; `None` if that is the machine's.
     wall: Option<i64>,
+    /// The same at the start.
+    first_wall: Option<i64>,
     /// It was held from the start.
     is_manual: bool,
     /// Clock of those who follow this one, once somebody does.
@@ -58,19 +60,24 @@ impl Clock {
             source,
             shown: Duration::ZERO,
             wall: None,
+            first_wall: None,
             is_manual: false,
             followers: None,
         }
     }
 
+    fn with_first_wall(self, ahead: i64) -> Self {
+        Self { wall: Some(ahead), first_wall: Some(ahead), ..self }
+    }
+
     /// Returns a clock that is held.
     pub(crate) fn manual() -> Self {
-        Self { since: None, wall: Some(MANUAL_START.0), is_manual: true, ..Self::real() }
+        Self { since: None, is_manual: true, ..Self::real().with_first_wall(MANUAL_START.0) }
     }
 
     /// Returns a clock that runs by tokio's, and begins at a fixed time; `None` if tokio's clock is not paused here.
     pub(crate) fn auto() -> Option<Self> {
-        let clock = Self { wall: Some(MANUAL_START.0), ..Self::real() };
+        let clock = Self::real().with_first_wall(MANUAL_START.0);
         clock.source.is_paused().then_some(clock)
     }
 
@@ -133,15 +140,14 @@ impl Clock {
         }
     }
 
-    /// Holds the clock, or lets it run, as at the start. A wall clock that was the machine's is the machine's again.
+    /// Holds the clock, or lets it run, as at the start. Jumps of the wall clock are undone.
     pub(crate) fn restore(&mut self) {
         if self.is_manual {
-            return self.hold();
+            self.hold();
+        } else {
+            self.release();
         }
-        self.release();
-        if !self.source.is_paused() {
-            self.wall = None;
-        }
+        self.wall = self.first_wall;
     }
 
     /// Moves a clock that is held.

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use zk_mini::storage::SimulatedDisk;
-use zk_mini::{Builder, RestoreError, SyncMode, ZkMini};
+use zk_mini::{Builder, Jump, RestoreError, SyncMode, ZkMini};
 use zk_wire::{SessionId, Zxid};
 
 use crate::raw::{EPHEMERAL, GET_DATA, Raw, eventually, get_data, resume_request, string, within};
@@ -419,6 +419,22 @@ async fn a_server_that_is_down_refuses_connections_and_comes_back_on_its_port() 
     zk.take_down().await;
     zk.stop().await;
     std::net::TcpListener::bind(addr).unwrap();
+}
+
+#[tokio::test]
+async fn reset_all_brings_a_server_up_and_undoes_jumps_of_its_clock() {
+    for manual in [false, true] {
+        let builder = if manual { ZkMini::builder().manual_clock() } else { ZkMini::builder() };
+        let zk = builder.start().await.unwrap();
+        let before = zk.now().wall.0;
+        zk.take_down().await;
+        zk.jump_wall_clock(Jump::Back(Duration::from_secs(3_600)));
+        zk.reset_all().await.unwrap();
+        assert!(!zk.is_down() && zk.now().wall.0 >= before);
+        Raw::tcp(&zk).await.open_session(4_000).await;
+        zk.stop().await;
+        assert!(matches!(zk.reset_all().await, Err(RestoreError::Stopped)));
+    }
 }
 
 #[tokio::test]
