@@ -37,7 +37,7 @@ const DEFAULT_PORT: u16 = 2181;
 /// A supervisor that sets NOTIFY_SOCKET, as systemd does for Type=notify, is told of
 /// start and stop.
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, args_override_self = true)]
 pub(crate) struct ServeArgs {
     /// Address to listen on; port 0 lets the system choose [default: 127.0.0.1:2181]
     ///
