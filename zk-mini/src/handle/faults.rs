@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use crate::core::history::count;
 use crate::core::{FaultId, FaultInfo, FaultState, Hit, On, Rule, RuleError, Then};
 use crate::handle::Handle;
 use crate::shell::state::ServerState;
@@ -20,7 +21,7 @@ pub struct Fault {
 
 /// Result of waiting for a rule that can fire no more.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("the rule \"{rule}\" has fired {fired} times and fires no more: {why}")]
+#[error("the rule \"{rule}\" has fired {} and fires no more: {why}", count(*.fired, "time"))]
 #[non_exhaustive]
 pub struct FiresNoMore {
     /// The rule.

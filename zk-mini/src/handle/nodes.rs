@@ -31,7 +31,7 @@ type Writing<'a, T> = Pin<Box<dyn Future<Output = Result<T, WriteError>> + Send 
 /// assert_eq!(zk.delete_recursive("/services").await?, 4);
 ///
 /// let error = zk.delete("/services").await.unwrap_err();
-/// assert_eq!(error.to_string(), "/services does not exist: create it first");
+/// assert_eq!(error.to_string(), "/services does not exist");
 /// # Ok(())
 /// # }
 /// ```
@@ -74,7 +74,7 @@ impl Handle {
     ///
     /// Children go before their parents, in one transaction, as in a multi. If it would be longer than
     /// [`jute_max_buffer`](crate::Builder::jute_max_buffer) allows, there are several; no other write comes between them. The
-    /// system's nodes stay: `/` stands for everything else.
+    /// system's nodes stay: `/` stands for everything else. [`Self::remove`] refuses it.
     ///
     /// # Errors
     /// [`WriteError`]
@@ -83,7 +83,7 @@ impl Handle {
     }
 
     /// Deletes a node, and all nodes below it if `recursive`, and returns its last `Stat`. The system's nodes are refused, the root
-    /// with all below it, too.
+    /// with all below it, too; [`Self::delete_recursive`] empties the tree.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

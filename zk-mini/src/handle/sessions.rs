@@ -294,7 +294,8 @@ impl Session {
         self.handle.thaw_session(self.id).await;
     }
 
-    /// Waits until the session is not alive any more: it has expired, or its client has closed it.
+    /// Waits until the session is not alive any more: it has expired, or its client has closed it. Which of both is in the
+    /// [history](crate::history).
     ///
     /// # Errors
     /// [`TimedOut`] if it is alive at the end of the limit, which is in real time.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::core::history::count;
 use crate::handle::Handle;
 
 /// Maximum numbers of sessions, and of entries of the history, that the text of a [`TimedOut`] lists.
@@ -46,7 +47,7 @@ impl Handle {
     /// zk.wait_for(|zk| zk.sessions().len() == 1, Duration::from_secs(5)).await?;
     ///
     /// let error = zk.wait_for(|zk| zk.get("/never").is_some(), Duration::ZERO).await.unwrap_err();
-    /// assert!(error.to_string().contains("1 sessions"), "{error}");
+    /// assert!(error.to_string().contains("1 session and 1 connection"), "{error}");
     /// # drop(client.await?);
     /// # Ok(())
     /// # }
@@ -82,10 +83,10 @@ impl Handle {
         let (sessions, connections) = (self.sessions(), self.connections());
         let frozen = if self.is_frozen() { ", frozen" } else { "" };
         let mut lines = vec![format!(
-            "the server is at zxid {}, with {} sessions and {} connections{frozen}",
+            "the server is at zxid {}, with {} and {}{frozen}",
             self.last_zxid(),
-            sessions.len(),
-            connections.len(),
+            count(sessions.len() as u64, "session"),
+            count(connections.len() as u64, "connection"),
         )];
         lines.extend(sessions.iter().take(SESSIONS).map(ToString::to_string));
         if sessions.len() > SESSIONS {

@@ -17,7 +17,7 @@ pub enum WriteError {
     #[error("{path:?} cannot name a node: {source}")]
     BadPath { path: String, source: PathError },
     /// The node does not exist.
-    #[error("{path} does not exist: create it first")]
+    #[error("{path} does not exist")]
     NoNode { path: String },
     /// The parent of the node to create does not exist.
     #[error(
@@ -59,7 +59,8 @@ pub enum WriteError {
     /// The access control list is empty or has an invalid entry.
     #[error(
         "the ACL of {path} is not valid: it needs at least one entry, each of the scheme `world` with the id `anyone`, \
-         `digest` with `user:hash`, or `ip` with an address or `address/bits`; `auth` needs a client"
+         `digest` with `user:hash`, `ip` with an address or `address/bits`, or, where the server has them, `sasl` with a user or \
+         `x509` with the name in a certificate; `auth` needs a client"
     )]
     InvalidAcl { path: String },
     /// A quota above the node is enforced and used up.

@@ -72,7 +72,8 @@ pub(super) fn refusal(reason: Refusal) -> String {
 }
 
 /// Returns a count with its noun.
-pub(super) fn count(count: u32, noun: &str) -> String {
+pub(crate) fn count(count: impl Into<u64>, noun: &str) -> String {
+    let count = count.into();
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
