@@ -89,8 +89,8 @@
 //!
 //! # Cost of a change
 //! A [`Subscription`] lists the service with a watch and reads the data of new names only. An instance that comes costs a list
-//! and a read, one that goes a list; several changes at once share the list. With [`SubscribeOptions::updates`] every read sets
-//! a watch, and new data costs one read. So do reads of nodes whose names can come again, because another instance may stand
+//! and a read, one that goes a list; several changes at once share the list. Every read sets a watch, unless
+//! [`SubscribeOptions::updates`] is off, and new data costs one read. So do reads of nodes whose names can come again, because another instance may stand
 //! behind the name: those with an [id](RegisterOptions::id), and those of other clients.
 //!
 //! All subscriptions of a [`Registry`] and its clones to one service share these requests, if they read it alike: a process asks

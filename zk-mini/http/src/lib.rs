@@ -82,7 +82,7 @@
 //! and status codes: `PING`, `SHUTDOWN`, `CLOSECONNECTION[/SESSION]`, `EXPIRESESSION[/SESSION]`, `REJECTCONNECTIONS`,
 //! `ADDDELAY[/MILLISECONDS]`, `FAILREQUESTS[/COUNT]`, `NORESPONSE[/COUNT]`, `RESET`, `ELECTNEWLEADER`. They are POST here, but
 //! `PING`. `RESET` removes the rules that these commands made, and no others. `ELECTNEWLEADER` lets another
-//! server of an ensemble lead (409 if none can), and changes nothing on a single server. `SHUTDOWN` ends the program; see [`Settings::on_shutdown`]. Under `zk-mini exec` it is refused.
+//! server of an ensemble lead (409 if none can), and changes nothing on a single server. `SHUTDOWN` takes the server down, or ends the program `zk-mini`; see [`Settings::on_shutdown`]. Under `zk-mini exec` it is refused.
 
 #![forbid(unsafe_code)]
 

@@ -16,7 +16,7 @@ use crate::guard::{InvalidToken, Token};
 /// use zk_mini_http::Settings;
 ///
 /// # fn main() -> Result<(), zk_mini_http::InvalidToken> {
-/// let settings = Settings::default().token("5f0c8f31d9")?.open(true, false).max_connections(64);
+/// let settings = Settings::default().token("5f0c8f31d9a24b7e")?.open(true, false).max_connections(64);
 /// # let _ = settings;
 /// # Ok(())
 /// # }
@@ -90,7 +90,7 @@ impl Settings {
     /// ```
     /// use zk_mini_http::Settings;
     ///
-    /// assert!(Settings::default().token("5f0c8f31d9\n").is_ok());
+    /// assert!(Settings::default().token("5f0c8f31d9a24b7e\n").is_ok());
     /// assert!(Settings::default().token("").is_err());
     /// ```
     pub fn token(mut self, token: &str) -> Result<Self, InvalidToken> {

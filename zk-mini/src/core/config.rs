@@ -69,8 +69,8 @@ pub struct Config {
     pub x509_super_user: Option<String>,
     /// Refuses writes over a quota; otherwise quotas are only counted (`enforceQuota`).
     pub enforce_quota: bool,
-    /// Answers `reconfig` with `UNIMPLEMENTED` instead of `RECONFIG_DISABLED` (`reconfigEnabled`). A single server
-    /// cannot be reconfigured.
+    /// Lets clients change the members of an ensemble (`reconfigEnabled`). A single server has none to change, and answers
+    /// `UNIMPLEMENTED` instead of `RECONFIG_DISABLED`.
     pub reconfig_enabled: bool,
     /// Interval between checks of containers and nodes with a time to live (`znode.container.checkIntervalMs`).
     pub container_check_interval: Millis,
