@@ -354,69 +354,6 @@ impl Client {
         self.call(scheme, identity(scheme, auth.into())).await
     }
 
-    /// Creates the node and its missing parents, including the chroot: persistent, empty and open to all clients. Existing
-    /// nodes stay as they are.
-    ///
-    /// # Errors
-    /// The same as of [`Self::ensure_path_with`].
-    pub async fn ensure_path(&self, path: &str) -> Result<(), Error> {
-        self.ensure_path_with(path, CreateMode::Persistent, &[Acl::open()]).await
-    }
-
-    /// Creates the node and its missing parents, including the chroot: empty, all with this mode and this ACL. Existing nodes
-    /// stay as they are. With [`CreateMode::Container`] the servers delete them some time after their last children.
-    ///
-    /// # Errors
-    /// [`Error`]; of the server's codes mostly `NO_AUTH` and `INVALID_ACL`, and `BAD_ARGUMENTS` for a mode that is ephemeral
-    /// or sequential. It is safe to call again after any error.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let zk = zk_mini::ZkMini::start().await?;
-    /// # let client = zk_client::Client::connect(&zk.connect_string()).await?;
-    /// use zk_client::{Acl, CreateMode};
-    ///
-    /// client.ensure_path_with("/locks/orders", CreateMode::Container, &[Acl::open()]).await?;
-    /// client.create("/locks/orders/lock-", "", CreateMode::EphemeralSequential).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn ensure_path_with(&self, path: &str, mode: CreateMode, acl: &[Acl]) -> Result<(), Error> {
-        if mode.is_ephemeral() || mode.is_sequential() {
-            let (op, code) = (op_name::<Create2>(), ErrorCode::BAD_ARGUMENTS);
-            return Err(Error::Server { op, path: path.to_owned(), code });
-        }
-        let full = self.full::<Create2>(path)?;
-        // Up from the leaf to the first node that exists or can be created, then down again.
-        let mut missing: Vec<&str> = vec![&full];
-        while let Some(&node) = missing.last() {
-            if node == "/" {
-                return Ok(());
-            }
-            let Err(error) = self.create_full(path, mode.request(node.into(), Bytes::new(), acl)).await
-            else {
-                missing.pop();
-                continue;
-            };
-            match (error.code(), path::split(node)) {
-                (Some(ErrorCode::NO_NODE), Some((parent, _))) => missing.push(parent),
-                (Some(ErrorCode::NODE_EXISTS), _) => drop(missing.pop()),
-                // Servers look at the permission first: the node may be there.
-                (Some(ErrorCode::NO_AUTH), _) => {
-                    let request = Exists { path: node.into(), watch: false };
-                    match self.call(path, request).await {
-                        Ok(_) => drop(missing.pop()),
-                        Err(unknown) if unknown.code().is_none() => return Err(unknown),
-                        Err(_) => return Err(error),
-                    }
-                }
-                _ => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
     /// Ends the session and closes every handle: the ephemeral nodes go at once. Earlier calls get their answers, later ones
     /// fail. Closing again is no error.
     ///
@@ -447,7 +384,7 @@ impl Client {
     }
 
     /// Creates a node of the server's tree; `path` names it in an error.
-    async fn create_full(&self, path: &str, request: CreateRequest) -> Result<Create2Response, Error> {
+    pub(crate) async fn create_full(&self, path: &str, request: CreateRequest) -> Result<Create2Response, Error> {
         match request {
             CreateRequest::Plain(request) => self.call(path, request).await,
             CreateRequest::Container(request) => self.call(path, request).await,
@@ -455,7 +392,7 @@ impl Client {
         }
     }
 
-    fn full<R: Request>(&self, path: &str) -> Result<ByteString, Error> {
+    pub(crate) fn full<R: Request>(&self, path: &str) -> Result<ByteString, Error> {
         self.inner.chroot.apply(path).map_err(|source| invalid::<R>(path, source))
     }
 
@@ -463,7 +400,7 @@ impl Client {
         &self.inner
     }
 
-    async fn call<R: Request>(&self, path: &str, request: R) -> Result<R::Response, Error> {
+    pub(crate) async fn call<R: Request>(&self, path: &str, request: R) -> Result<R::Response, Error> {
         self.inner.call(path, &request).await
     }
 }

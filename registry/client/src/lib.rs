@@ -52,7 +52,7 @@
 //!
 //! | | |
 //! | --- | --- |
-//! | Nodes | [create](Client::create) in every [mode](CreateMode), [get](Client::get), many at once ([one answer each](Client::get_all), [one for all](Client::reads)), [set](Client::set), [delete](Client::delete), [exists](Client::exists), [children](Client::children), [ACLs](Acl), [paths](Client::ensure_path_with) of containers or persistent nodes, [sync](Client::sync) |
+//! | Nodes | [create](Client::create) in every [mode](CreateMode), [get](Client::get), many at once ([one answer each](Client::get_all), [one for all](Client::reads)), [set](Client::set), [delete](Client::delete), also [with all below it](Client::delete_recursive), [exists](Client::exists), [children](Client::children), [ACLs](Acl), [paths](Client::ensure_path_with) of containers or persistent nodes, [sync](Client::sync) |
 //! | Transactions | [`Client::transaction`]: typed results, errors that name the operation |
 //! | Watches | [one-shot](Watch), [persistent and recursive](PersistentWatch) |
 //! | A user of SASL | [`Builder::sasl`]: DIGEST-MD5, on each connection, before anything else |
@@ -123,6 +123,7 @@ mod error;
 mod feed;
 mod intake;
 mod link;
+mod paths;
 mod persistent_watch;
 mod reads;
 mod secured;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use zk_client::{Acl, Client, CreateMode, Error, ErrorCode, EventType, Expected, ServersError, Version};
-use zk_mini::{NodeKind, ZkMini};
+use zk_mini::{NodeKind, On, Then, ZkMini};
 
 use crate::support::{client_of, server, soon};
 
@@ -36,6 +36,27 @@ async fn a_node_lives_from_create_to_delete() {
     client.delete("/a", Expected::Exactly(Version(1))).await.unwrap();
     assert_eq!(client.exists("/a").await.unwrap(), None);
     assert_eq!(client.get("/a").await.unwrap_err().code(), Some(ErrorCode::NO_NODE));
+}
+
+#[tokio::test]
+async fn a_tree_is_deleted_with_all_that_comes_meanwhile_and_the_root_is_not() {
+    let zk = server().await;
+    zk.create("/app/b/c", "").parents().await.unwrap();
+    zk.create("/app/a", "").await.unwrap();
+    zk.create("/apple", "").await.unwrap();
+    let client = client_of(&zk).connect().await.unwrap();
+    let late = zk.fault(On::delete("/app").nth(2), Then::delay(Duration::from_millis(50)));
+    let (deleted, ()) = tokio::join!(client.delete_recursive("/app"), async {
+        zk.wait_for(|_| late.fired() == 1, Duration::from_secs(20)).await.unwrap();
+        zk.create("/app/new", "").await.unwrap();
+    });
+    deleted.unwrap();
+    assert!(zk.get("/app").is_none() && zk.get("/apple").is_some());
+
+    let code = |deleted: Result<(), Error>| deleted.unwrap_err().code();
+    assert_eq!(code(client.delete_recursive("/app").await), Some(ErrorCode::NO_NODE));
+    assert_eq!(code(client.delete_recursive("/").await), Some(ErrorCode::BAD_ARGUMENTS));
+    assert!(zk.get("/apple").is_some());
 }
 
 #[tokio::test]
