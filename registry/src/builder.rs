@@ -46,6 +46,21 @@ impl Builder {
         }
     }
 
+    /// Sets all options of the client, for those that have no method here. Those that are set afterwards change it. Default:
+    /// [`zk_client::Client::builder`].
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # async fn run() -> Result<(), registry::Error> {
+    /// let client = zk_client::Client::builder().servers("zk1:2181").call_timeout(Duration::from_secs(3));
+    /// let registry = registry::Registry::builder().client(client).root("services").connect().await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn client(mut self, client: zk_client::Builder) -> Self {
+        self.client = client;
+        self
+    }
+
     /// Sets the servers, with an optional chroot below which everything lies: `host:port,host:port/chroot`. Default:
     /// `127.0.0.1:2181`.
     pub fn servers(mut self, servers: impl Into<String>) -> Self {

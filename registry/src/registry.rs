@@ -64,7 +64,7 @@ impl Registry {
         Builder::new()
     }
 
-    /// Makes a registry over an existing client. Closing the one closes the other.
+    /// Makes a registry over an existing client, with the defaults of [`Registry::builder`]. Closing the one closes the other.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self::over(client, String::new(), vec![Acl::open()], own_seed(), None)
