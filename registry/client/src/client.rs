@@ -384,7 +384,11 @@ impl Client {
     }
 
     /// Creates a node of the server's tree; `path` names it in an error.
-    pub(crate) async fn create_full(&self, path: &str, request: CreateRequest) -> Result<Create2Response, Error> {
+    pub(crate) async fn create_full(
+        &self,
+        path: &str,
+        request: CreateRequest,
+    ) -> Result<Create2Response, Error> {
         match request {
             CreateRequest::Plain(request) => self.call(path, request).await,
             CreateRequest::Container(request) => self.call(path, request).await,

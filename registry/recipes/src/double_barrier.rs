@@ -133,12 +133,15 @@ impl DoubleBarrier {
                     return Ok(());
                 };
                 let is_marked = stat.version != 0;
-                let both = self.client.transaction().set(&self.path, data, Expected::Exactly(barrier.version));
+                let both =
+                    self.client.transaction().set(&self.path, data, Expected::Exactly(barrier.version));
                 let seen = Expected::Exactly(stat.version);
                 let both = if is_marked { both.delete(ready, seen) } else { both.set(ready, "", seen) };
                 match both.commit().await {
                     Ok(_) if !is_marked => {}
-                    Err(error) if !matches!(error.code(), Some(ErrorCode::NO_NODE | ErrorCode::BAD_VERSION)) => {
+                    Err(error)
+                        if !matches!(error.code(), Some(ErrorCode::NO_NODE | ErrorCode::BAD_VERSION)) =>
+                    {
                         return Err(error);
                     }
                     _ => return Ok(()),

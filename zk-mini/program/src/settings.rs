@@ -210,7 +210,7 @@ impl Settings {
 
     /// Returns true if the longest frame is to be longer than any that the server takes.
     pub(crate) fn frames_are_cut(&self) -> bool {
-        self.jute_max_buffer.is_some_and(|bytes| bytes > LONGEST_FRAME)
+        self.jute_max_buffer.is_some_and(|bytes| bytes > Builder::MAX_JUTE_MAX_BUFFER)
     }
 
     /// Sets what `--fast` stands for. A tick of a file gives way to it.
@@ -228,9 +228,6 @@ const KILO: NonZeroU64 = NonZeroU64::new(1024).unwrap();
 
 /// Number of transactions between snapshots where ZooKeeper reads no number.
 const USUAL_SNAP_COUNT: NonZeroU64 = NonZeroU64::new(100_000).unwrap();
-
-/// Maximum of `jute.maxbuffer`: the server takes a higher number as this one.
-const LONGEST_FRAME: usize = 512 << 20;
 
 /// Minimum of transactions between snapshots, to ZooKeeper.
 const LEAST_SNAP_COUNT: NonZeroU64 = NonZeroU64::new(2).unwrap();
@@ -326,7 +323,7 @@ fn kilobytes(value: &str) -> Result<NonZeroU64, &'static str> {
 fn frame(value: &str) -> Result<usize, &'static str> {
     bytes(value)
         .ok()
-        .filter(|bytes| *bytes <= LONGEST_FRAME)
+        .filter(|bytes| *bytes <= Builder::MAX_JUTE_MAX_BUFFER)
         .ok_or("a number of bytes, up to 536870912, which are 512 MiB")
 }
 

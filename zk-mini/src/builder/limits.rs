@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use crate::builder::Builder;
 use crate::core::Throttle;
-use crate::shell::limits::LONGEST_FRAME;
 
 /// Limits. Those beyond ZooKeeper's are far above the needs of real systems.
 impl Builder {
+    /// Maximum of [`jute_max_buffer`](Self::jute_max_buffer) in bytes. Text in a request may become three times as long when
+    /// bytes that are not UTF-8 are replaced, and its length must still fit.
+    pub const MAX_JUTE_MAX_BUFFER: usize = 512 << 20;
+
     /// Sets `maxClientCnxns`, the maximum number of TCP connections from one address; 60 unless set, and 0 or less is
     /// no limit. Further connections are closed without a word. In-memory connections are not counted. Each of several
     /// [`servers`](Self::servers) counts its own, and those to an address for TLS only apart from the others.
@@ -31,10 +34,10 @@ impl Builder {
         self
     }
 
-    /// Sets `jute.maxbuffer`, the maximum length of a request in bytes; 1,048,575 unless set, and 512 MiB at most. A
-    /// longer request closes its connection. Replies may be longer.
+    /// Sets `jute.maxbuffer`, the maximum length of a request in bytes; 1,048,575 unless set, and
+    /// [512 MiB](Self::MAX_JUTE_MAX_BUFFER) at most. A longer request closes its connection. Replies may be longer.
     pub fn jute_max_buffer(mut self, bytes: usize) -> Self {
-        self.limits.max_frame = bytes.min(LONGEST_FRAME);
+        self.limits.max_frame = bytes.min(Self::MAX_JUTE_MAX_BUFFER);
         self
     }
 

@@ -6,10 +6,6 @@ use zk_wire::Millis;
 
 use crate::storage::DURABLE;
 
-/// Maximum length of a frame, whatever is set. Text in it may become three times as long when bytes
-/// that are not UTF-8 are replaced, and its length must still fit.
-pub(crate) const LONGEST_FRAME: usize = 512 << 20;
-
 /// Value that ZooKeeper takes for a smaller `jute.maxbuffer.extrasize`.
 const LEAST_EXTRA: usize = 1024;
 

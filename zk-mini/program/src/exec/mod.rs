@@ -55,7 +55,11 @@ use tie::Tie;
 /// those left in the background go on without a server. The server ends with the
 /// command only: SHUTDOWN of ZooKeeper's controller is refused.
 #[derive(Args, Debug)]
-#[command(verbatim_doc_comment, args_override_self = true, override_usage = "zk-mini exec [OPTIONS] -- COMMAND [ARGS]...")]
+#[command(
+    verbatim_doc_comment,
+    args_override_self = true,
+    override_usage = "zk-mini exec [OPTIONS] -- COMMAND [ARGS]..."
+)]
 pub(crate) struct ExecArgs {
     #[command(flatten)]
     environment: EnvironmentArgs,

@@ -72,9 +72,9 @@ pub use past::{NotKept, PastNode, PastTree};
 use record::{By, Record, What};
 pub use replaced::Replacement;
 pub(crate) use ring::cut;
+use ring::{MOST, Ring};
 #[cfg(feature = "server")]
 pub(crate) use text::count;
-use ring::{MOST, Ring};
 use undo::{Numbers, Undo, whole};
 pub use view::{History, Mark, Moment};
 
