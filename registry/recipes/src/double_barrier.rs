@@ -1,7 +1,9 @@
 //! A barrier through which a number of members goes together, in and out.
 
 use bytes::Bytes;
-use zk_client::{Client, CreateMode, Error as ClientError, ErrorCode, EventType, Expected, Watch, Zxid};
+use zk_client::{
+    Client, CreateMode, Error as ClientError, ErrorCode, EventType, Expected, Version, Watch, Zxid,
+};
 use zk_wire::path;
 
 use crate::error::Error;
@@ -132,7 +134,7 @@ impl DoubleBarrier {
                 let Some(stat) = self.client.exists(ready).await?.filter(|stat| stat.czxid == old) else {
                     return Ok(());
                 };
-                let is_marked = stat.version != 0;
+                let is_marked = stat.version != Version(0);
                 let both =
                     self.client.transaction().set(&self.path, data, Expected::Exactly(barrier.version));
                 let seen = Expected::Exactly(stat.version);

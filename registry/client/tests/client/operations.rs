@@ -49,6 +49,7 @@ async fn a_tree_is_deleted_with_all_that_comes_meanwhile_and_the_root_is_not() {
     let (deleted, ()) = tokio::join!(client.delete_recursive("/app"), async {
         zk.wait_for(|_| late.fired() == 1, Duration::from_secs(20)).await.unwrap();
         zk.create("/app/new", "").await.unwrap();
+        zk.advance(Duration::from_millis(50)).await;
     });
     deleted.unwrap();
     assert!(zk.get("/app").is_none() && zk.get("/apple").is_some());

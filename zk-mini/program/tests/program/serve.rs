@@ -197,7 +197,8 @@ fn every_setting_has_an_option() {
 
 #[test]
 fn of_an_option_that_is_repeated_the_last_one_counts() {
-    let options = ["--compat=3.8", "--fast", "--tick-ms=100", "--compat=3.9", "--fast", "--tick-ms=70"];
+    let options =
+        ["--compat=3.8", "--skip-acl", "--tick-ms=100", "--compat=3.9", "--skip-acl", "--tick-ms=70"];
     let zk = Program::start(&[&["serve", "--listen=127.0.0.1:0"][..], &options].concat());
     let address = zk.address();
     assert!(ask(&address, "srvr").starts_with("Zookeeper version: 3.9."));
