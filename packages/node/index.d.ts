@@ -22,7 +22,7 @@ export interface StartOptions {
   maxSessionTimeoutMs?: number;
   /** Number of servers: more than one are an ensemble, simulated in one process, to be broken by `server`. */
   servers?: number;
-  /** Further arguments of `zk-mini serve`. */
+  /** Further arguments of `zk-mini serve`; of these the last of the same name counts, and an option of this object before them. */
   args?: readonly string[];
   /** Time that the start may take; 20,000 if not given. */
   startTimeoutMs?: number;

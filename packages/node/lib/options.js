@@ -25,7 +25,8 @@ function argumentsOf(options) {
   }
   // The control of an ensemble has a port of its own: each of the others goes with its server.
   if (options.servers > 1) args.push("--servers", String(options.servers), "--http", "127.0.0.1:0");
-  return { args: [...args, ...(options.args ?? [])], timeoutMs: options.startTimeoutMs ?? 20_000 };
+  // Of options that are repeated the last one counts.
+  return { args: [...(options.args ?? []), ...args], timeoutMs: options.startTimeoutMs ?? 20_000 };
 }
 
 /** Returns an option of the command line; true and false belong to its name. */

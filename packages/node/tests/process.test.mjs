@@ -170,6 +170,9 @@ test("options reach the server", async (t) => {
   const fast = await ZkMini.start({ fast: true });
   assert.equal((await fast.clock()).tick_ms, 50);
   await fast.stop();
+  const twice = await ZkMini.start({ fast: false, compat: "3.8", args: ["--fast", "--compat", "3.9"] });
+  assert.deepEqual([(await twice.clock()).tick_ms, (await twice.status()).compat.slice(0, 3)], [2000, "3.8"]);
+  await twice.stop();
 });
 
 test("an event loop with nothing else to do ends, and the server with it", async () => {

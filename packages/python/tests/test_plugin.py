@@ -85,6 +85,29 @@ def test_session(zk_session):
     pytester.runpytest_subprocess(*RUN, "--zk-mini-args=--max-watches 7 --history 100").assert_outcomes(passed=3)
 
 
+def test_the_closest_of_several_settings_counts(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_command_line(zk):
+            assert zk.status().compat.startswith("3.8")
+            assert zk.clock().tick_ms == 50
+
+        @pytest.mark.zk(compat="3.9", fast=False)
+        def test_marker(zk):
+            assert zk.status().compat.startswith("3.9")
+            assert zk.clock().tick_ms == 2000
+
+        @pytest.mark.zk(fast=True)
+        def test_twice_the_same(zk):
+            assert zk.clock().tick_ms == 50
+        """
+    )
+    pytester.makeini("[pytest]\nzk_mini_args = --compat 3.9 --fast\n")
+    pytester.runpytest_subprocess(*RUN, "--zk-mini-args=--compat 3.8").assert_outcomes(passed=3)
+
+
 def test_settings_that_are_wrong(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

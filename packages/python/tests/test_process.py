@@ -121,6 +121,12 @@ def test_options_are_those_of_the_server(tmp_path: Path) -> None:
     assert list(tmp_path.glob("version-2/log.*"))
 
 
+def test_options_by_name_come_before_args() -> None:
+    with ZkMini.start(args=["--compat", "3.9", "--fast", "--compat=3.9"], compat="3.8", fast=False) as zk:
+        assert zk.status().compat.startswith("3.8")
+        assert zk.clock().tick_ms == 2000
+
+
 def test_it_ends_with_a_program_that_is_killed(wait_for: WaitFor) -> None:
     program = "from zk_mini import ZkMini; zk = ZkMini.start(); print(zk.pid, flush=True); input()"
     with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:

@@ -36,7 +36,7 @@ class ZkMini(Control):
         cls,
         *,
         load: Optional[Union[str, os.PathLike[str], Mapping[str, Any]]] = None,
-        fast: bool = False,
+        fast: Optional[bool] = None,
         tick_ms: Optional[int] = None,
         min_session_timeout_ms: Optional[int] = None,
         max_session_timeout_ms: Optional[int] = None,
@@ -51,7 +51,8 @@ class ZkMini(Control):
 
         ``load`` are the nodes to begin with: a file, YAML or JSON, or the same as a dictionary. ``fast`` allows sessions as short
         as 100 ms. ``servers`` above 1 is an ensemble, simulated in one process, to be broken by `server`; its control has a port of
-        its own, which answers when all servers are stopped. ``args`` are further options of ``zk-mini serve``.
+        its own, which answers when all servers are stopped. ``args`` are further options of ``zk-mini serve``; of these the last of
+        the same name counts, and an argument of this method before them.
         """
         options = {
             "--load": None if isinstance(load, Mapping) else load,
@@ -61,13 +62,13 @@ class ZkMini(Control):
             "--data-dir": data_dir,
             "--compat": compat,
         }
-        arguments = ["--fast"] if fast else []
+        arguments = [*args] if fast is None else [*args, f"--fast={str(fast).lower()}"]
         for name, value in options.items():
             if value is not None:
                 arguments += [name, os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
         if servers > 1:
             arguments += ["--servers", str(servers), "--http", "127.0.0.1:0"]
-        process = Process(find_program(program), [*arguments, *args], start_timeout)
+        process = Process(find_program(program), arguments, start_timeout)
         url = f"http://{process.ready['http_on'][0]}" if servers > 1 else process.ready["http"]
         server = cls(Http(url, ending=process.ending), ",".join(process.ready["listen"]), process)
         try:
