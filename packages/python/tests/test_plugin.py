@@ -121,14 +121,18 @@ def test_settings_that_are_wrong(pytester: pytest.Pytester) -> None:
 
         @pytest.mark.zk(tick_ms=50)
         def test_session(zk_session): ...
+
+        @pytest.mark.zk(tick_ms=50)
+        class TestClass:
+            def test_session(self, zk_session): ...
         """
     )
     result = pytester.runpytest_subprocess(*RUN)
-    result.assert_outcomes(errors=3)
+    result.assert_outcomes(errors=4)
     text = result.stdout.str()
     assert "unexpected keyword argument 'tick'" in text
     assert "takes options by their names, such as zk(tick_ms=50); not (50,)" in text
-    assert "set its options by `pytestmark = pytest.mark.zk(...)`" in text
+    assert text.count("UsageError: zk_session is one server for the module: set its options by `pytestmark = pytest.mark.zk(...)`") == 2
 
 
 FAILURES = {
@@ -179,6 +183,21 @@ def test_success_shows_nothing_and_a_module_shows_only_the_failed_test(pytester:
     text = pytester.runpytest_subprocess(*RUN).stdout.str()
     assert "/bad created" in text
     assert "/good created" not in text
+
+
+def test_a_server_that_was_attached_to_is_reported_once(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        from zk_mini import ZkMini
+
+        def test_it(zk):
+            for _ in range(3): ZkMini.attach(zk.http)
+            zk.put('/wanted')
+            assert 0
+        """
+    )
+    text = pytester.runpytest_subprocess(*RUN).stdout.str()
+    assert text.count("/wanted created over HTTP") == 1
 
 
 def test_a_history_is_bounded(pytester: pytest.Pytester) -> None:

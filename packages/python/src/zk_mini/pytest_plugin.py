@@ -49,7 +49,7 @@ def _zk_of_module(request: pytest.FixtureRequest) -> Iterator[tuple[ZkMini, str]
 @pytest.fixture
 def zk_session(request: pytest.FixtureRequest, _zk_of_module: tuple[ZkMini, str]) -> ZkMini:
     """A ZooKeeper server for this module, reset before each test: the nodes of its start, no session, no fault, a clock that runs."""
-    if any(marker.name == "zk" for marker in request.node.own_markers):
+    if any(isinstance(node, (pytest.Item, pytest.Class)) for node, _ in request.node.iter_markers_with_node("zk")):
         raise pytest.UsageError("zk_session is one server for the module: set its options by `pytestmark = pytest.mark.zk(...)`, or take the fixture `zk`")
     server, nodes = _zk_of_module
     server.reset(all=True)
@@ -114,7 +114,9 @@ class _Recorder:
             return
         report = outcome.get_result()
         if report.failed:
-            stories = [*self._ended, *(_story(server) for server in running)]
+            # A server may have been attached to many times.
+            servers = {server.http: server for server in reversed(running)}
+            stories = [*self._ended, *(_story(server) for server in reversed(servers.values()))]
             report.sections += [(_TITLE, story) for story in stories if story]
 
 
