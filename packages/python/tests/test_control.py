@@ -9,12 +9,12 @@ import signal
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import pytest
 from kazoo.client import KazooClient
 from kazoo.exceptions import NoAuthError
-from zk_mini import BadRequestError, ConflictError, NotFoundError, ServerGoneError, TooOldError, ZkMini, ZkMiniError
+from zk_mini import BadRequestError, ConflictError, MissedError, NotFoundError, ServerGoneError, TooOldError, ZkMini, ZkMiniError
 
 
 @pytest.fixture
@@ -51,6 +51,13 @@ def test_names_that_need_quoting(zk: ZkMini) -> None:
     assert zk.delete(path) == 1
 
 
+def test_a_path_without_a_slash_is_refused_at_once(zk: ZkMini) -> None:
+    calls: list[Callable[[str], object]] = [zk.put, zk.delete, zk.tree, zk.get, zk.stat, zk.children, zk.exists, zk.explain]
+    for call in calls:
+        with pytest.raises(ValueError, match="'config' is no path of a node: it begins with a slash"):
+            call("config")
+
+
 def test_a_tree_is_whole_and_prints_as_one(zk: ZkMini, client: Any) -> None:
     client.create("/app/a/b", b"deep", makepath=True)
     client.create("/app/worker", b"", ephemeral=True)
@@ -78,6 +85,16 @@ def test_the_past(zk: ZkMini) -> None:
     ]
     with pytest.raises(TooOldError):
         zk.tree("/a", zxid="0x1")
+
+
+def test_a_difference_says_what_is_left_out(zk: ZkMini) -> None:
+    then = zk.status().last_zxid
+    for number in range(5):
+        zk.put(f"/{number}", bytes(1_000_000))
+    changes = zk.diff(then).changes
+    assert [change.omitted for change in changes] == [(), (), (), (), ("after",)]
+    assert changes[4].after is None
+    assert changes[3].after == bytes(1_000_000)
 
 
 def test_sessions_are_named_in_any_way(zk: ZkMini, client: Any) -> None:
@@ -122,6 +139,10 @@ def test_watches(zk: ZkMini, client: Any) -> None:
     (watch,) = zk.watches("/")
     assert (watch.path, watch.session) == ("/", hex(client.client_id[0]))
     assert zk.watches("/other/**") == []
+    client.get_children("/zookeeper", watch=lambda event: None)
+    assert [watch.path for watch in zk.watches()] == ["/", "/zookeeper"]
+    assert [watch.path for watch in zk.watches(limit=1)] == ["/"]
+    assert zk.watches("/**", limit=0) == []
 
 
 def test_time_by_hand(zk: ZkMini, client: Any) -> None:
@@ -251,6 +272,16 @@ def test_events_as_they_happen(zk: ZkMini) -> None:
     events = zk.events(kind="transaction")
     zk.put("/after")
     assert next(events).path == "/after"
+
+
+def test_events_that_were_lost_are_an_error() -> None:
+    with ZkMini.start(args=["--history", "5"]) as zk:
+        for number in range(20):
+            zk.put(f"/{number}")
+        oldest = zk.history()[0].seq
+        with pytest.raises(MissedError, match=f"^{oldest - 1} entries of the history") as error:
+            next(zk.events(since_seq=0))
+        assert error.value.missed == oldest - 1
 
 
 def test_events_end_with_the_server() -> None:

@@ -136,12 +136,15 @@ class Change:
     what: str
     before: Optional[bytes]
     after: Optional[bytes]
+    # Those of `before` and `after` whose data the server left out, since the answer would be too large: they are ``None``.
+    omitted: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, answer: Json) -> Change:
         """Reads an answer."""
-        before, after = answer.get("before"), answer.get("after")
-        return _from_json(cls, answer, before=before and data_from_json(before), after=after and data_from_json(after))
+        sides = {name: answer.get(name) or {} for name in ("before", "after")}
+        omitted = tuple(name for name, side in sides.items() if side.get("encoding") == "omitted")
+        return _from_json(cls, answer, omitted=omitted, **{name: data_from_json(side) for name, side in sides.items()})
 
 
 @dataclass(frozen=True)

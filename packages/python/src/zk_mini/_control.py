@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, Optional, Union
 
-from ._answers import Clock, Connection, Diff, Entry, Node, ServerInfo, Session, Stat, Status, Watch, explanation
+from ._answers import Clock, Connection, Diff, Entry, Json, Node, ServerInfo, Session, Stat, Status, Watch, explanation
 from ._ensemble import Server
-from ._errors import ZkMiniError
+from ._errors import MissedError, ZkMiniError
 from ._faults import Fault, Time, milliseconds, rule
 from ._http import Http
 
@@ -96,9 +96,12 @@ class Control:
         """Returns all connections of ZooKeeper clients."""
         return [Connection.from_json(connection) for connection in self._http.json("GET", "/v1/connections")]
 
-    def watches(self, path: Optional[str] = None) -> list[Watch]:
-        """Returns the watches of all clients, or those on paths that fit, such as ``/members/*``. More than 10,000 are an error."""
-        return [Watch.from_json(watch) for watch in self._http.json("GET", "/v1/watches", {"path": path})]
+    def watches(self, path: Optional[str] = None, limit: Optional[int] = None) -> list[Watch]:
+        """Returns the watches of all clients, or those on paths that fit, such as ``/members/*``, sorted by path.
+
+        ``limit`` keeps the first so many; without it more than 10,000 are an error.
+        """
+        return [Watch.from_json(watch) for watch in self._http.json("GET", "/v1/watches", {"path": path, "limit": limit})]
 
     def expire(self, session: Target) -> str:
         """Ends a session as if it had been silent for its timeout. Returns its id."""
@@ -266,7 +269,7 @@ class Control:
     def tree(self, path: str = "/", depth: Optional[int] = None, zxid: Optional[str] = None) -> Node:
         """Returns a node, and all below it or as deep as ``depth``. With ``zxid``: as it was after that transaction."""
         depth = _WHOLE_TREE if depth is None else depth
-        return Node.from_json(self._http.json("GET", "/v1/tree", {"path": path, "depth": depth, "zxid": zxid}))
+        return Node.from_json(self._http.json("GET", "/v1/tree", {"path": _absolute(path), "depth": depth, "zxid": zxid}))
 
     def get(self, path: str) -> Optional[bytes]:
         """Returns the data of a node; ``None`` if it was made without."""
@@ -278,12 +281,13 @@ class Control:
 
     def children(self, path: str) -> list[str]:
         """Returns the names of the children of a node, in order."""
-        node = self._http.json("GET", "/v1/tree", {"path": path, "depth": 1, "data": False})
+        node = self._http.json("GET", "/v1/tree", {"path": _absolute(path), "depth": 1, "data": False})
         return [str(child["name"]) for child in node["children"]]
 
     def exists(self, path: str) -> bool:
         """True if the node is there."""
-        return self._http.json("GET", "/v1/tree", {"path": path, "depth": 0, "data": False, "optional": True}) is not None
+        options = {"path": _absolute(path), "depth": 0, "data": False, "optional": True}
+        return self._http.json("GET", "/v1/tree", options) is not None
 
     def put(self, path: str, data: Union[str, bytes] = b"", *, sequential: bool = False, ephemeral_owner: Optional[Target] = None) -> str:
         """Sets the data of a node; makes the node, and its parents, if need be. Returns its path."""
@@ -292,17 +296,17 @@ class Control:
             "ephemeral_owner": None if ephemeral_owner is None else self._session_id(ephemeral_owner),
         }
         body = data.encode() if isinstance(data, str) else data
-        return str(json.loads(self._http.call("PUT", "/v1/nodes" + path, options, body))["path"])
+        return str(json.loads(self._http.call("PUT", "/v1/nodes" + _absolute(path), options, body))["path"])
 
     def delete(self, path: str, recursive: bool = False) -> int:
         """Deletes a node; with ``recursive`` all below it, too. Returns how many were deleted."""
-        return int(self._http.json("DELETE", "/v1/nodes" + path, {"recursive": True if recursive else None})["deleted"])
+        return int(self._http.json("DELETE", "/v1/nodes" + _absolute(path), {"recursive": True if recursive else None})["deleted"])
 
     # What has happened.
 
     def explain(self, path: str) -> str:
         """Says who created, changed and deleted a node, and why: text to print, or for the message of an assertion."""
-        return explanation(self._http.json("GET", "/v1/explain", {"path": path}))
+        return explanation(self._http.json("GET", "/v1/explain", {"path": _absolute(path)}))
 
     def history(
         self,
@@ -343,7 +347,7 @@ class Control:
     ) -> Iterator[Entry]:
         """Yields entries of the history as they happen, from this call on; first those after ``since_seq``.
 
-        `TimeoutError`: none came for so long. `ServerGoneError`: none will come.
+        `TimeoutError`: none came for so long. `MissedError`: some were lost. `ServerGoneError`: none will come.
         """
         options = {
             "path": path,
@@ -351,7 +355,7 @@ class Control:
             "kind": _names(kind),
             "since_seq": since_seq,
         }
-        return (Entry.from_json(entry) for entry in self._http.events(options, timeout) if "seq" in entry)
+        return (_entry(data) for data in self._http.events(options, timeout) if "seq" in data or "missed" in data)
 
     def diff(self, since: str, to: Optional[str] = None) -> Diff:
         """Returns what changed in the tree between two zxids; without ``to`` until now."""
@@ -373,6 +377,18 @@ class Control:
             self._http.call("POST", "/v1/restore", body=snapshot.encode(), content_type="application/yaml")
         else:
             self._http.call("POST", "/v1/restore", body=snapshot)
+
+
+def _absolute(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError(f"{path!r} is no path of a node: it begins with a slash, as /config/colour does")
+    return path
+
+
+def _entry(data: Json) -> Entry:
+    if "missed" in data:
+        raise MissedError(data["missed"])
+    return Entry.from_json(data)
 
 
 def _names(kind: Optional[Union[str, Iterable[str]]]) -> Optional[str]:

@@ -19,6 +19,17 @@ class ServerGoneError(ZkMiniError):
     """The server does not answer: it has ended, or it was never there."""
 
 
+class MissedError(ZkMiniError):
+    """Entries of the history were lost for a reader of events that was too slow, or came too late. ``missed`` is their number."""
+
+    def __init__(self, missed: int) -> None:
+        super().__init__(
+            f"{missed} entries of the history, of any kind, were pushed out before these events were read."
+            " Read faster, or keep a longer history (`--history`)"
+        )
+        self.missed = missed
+
+
 class ApiError(ZkMiniError):
     """The server refused a call; the message is what it said.
 
