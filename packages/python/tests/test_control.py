@@ -318,7 +318,7 @@ def test_comments_that_keep_a_stream_alive_are_no_events() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
         threading.Thread(target=server.serve_forever).start()
         try:
-            events = ZkMini.attach(f"http://127.0.0.1:{server.server_port}").events(timeout=0.2)
+            events = ZkMini.attach(f"http://127.0.0.1:{server.server_port}", hosts="nobody:1").events(timeout=0.2)
             with pytest.raises(TimeoutError, match=r"nothing happened within 0\.2 s"):
                 next(events)
         finally:

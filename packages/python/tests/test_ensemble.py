@@ -48,6 +48,12 @@ def test_the_servers_are_listed(zk: ZkMini) -> None:
     assert (servers[0].lag_transactions, servers[0].lag_ms, servers[0].behind) == (None, None, 0)
 
 
+def test_attach_names_all_servers_unless_told_otherwise(zk: ZkMini) -> None:
+    with ZkMini.attach(zk.http) as all_of_them, ZkMini.attach(zk.http, hosts="elsewhere:1") as told:
+        assert all_of_them.hosts == zk.hosts
+        assert told.hosts == "elsewhere:1"
+
+
 @pytest.mark.zk(servers=1)
 def test_a_single_server_has_no_servers(zk: ZkMini) -> None:
     assert zk.servers() == []

@@ -10,11 +10,13 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Callable
 
 import pytest
-from zk_mini import ProgramNotFoundError, ServerGoneError, StartError, ZkMini, find_program
+from zk_mini import ProgramNotFoundError, ServerGoneError, StartError, ZkMini, ZkMiniError, find_program
 
 WaitFor = Callable[[Callable[[], object]], None]
 
@@ -85,7 +87,7 @@ def test_an_ensemble_that_does_not_answer_is_stopped(tmp_path: Path) -> None:
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
         ready = json.dumps({"listen": [address], "http": f"http://{address}", "http_on": [address]})
         program = script(tmp_path / "silent", f"echo $$ > '{tmp_path}/pid'\necho '{ready}'\nread nothing")
-        with pytest.raises(ServerGoneError, match="does not answer GET /v1/servers"):
+        with pytest.raises(ServerGoneError, match="does not answer GET /v1/status"):
             ZkMini.start(servers=3, program=program)
     assert ended(int((tmp_path / "pid").read_text()))
 
@@ -98,8 +100,34 @@ def test_the_end_of_a_server_is_told_even_if_its_connections_end_first(tmp_path:
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
         ready = json.dumps({"listen": [address], "http": f"http://{address}"})
         program = script(tmp_path / "dying", f"echo '{ready}'\nsleep 0.2\nexit 3")
-        with ZkMini.start(program=program) as zk, pytest.raises(ServerGoneError, match="PUT /v1/nodes/a: it ended with status 3"):
-            zk.put("/a")
+        with pytest.raises(ServerGoneError, match="GET /v1/status: it ended with status 3"):
+            ZkMini.start(program=program)
+
+
+def test_a_newer_api_is_refused(tmp_path: Path) -> None:
+    class Newer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'{"api": 2}')
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    refusal = "version 2 of the HTTP API, and this package knows version 1"
+    with ThreadingHTTPServer(("127.0.0.1", 0), Newer) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            address = f"127.0.0.1:{server.server_port}"
+            with pytest.raises(ZkMiniError, match=refusal):
+                ZkMini.attach(f"http://{address}")
+            ready = json.dumps({"listen": [address], "http": f"http://{address}"})
+            program = script(tmp_path / "newer", f"echo $$ > '{tmp_path}/pid'\necho '{ready}'\nread nothing")
+            with pytest.raises(ZkMiniError, match=refusal):
+                ZkMini.start(program=program)
+        finally:
+            server.shutdown()
+    assert ended(int((tmp_path / "pid").read_text()))
 
 
 def test_it_stops_and_leaves_its_log() -> None:

@@ -23,6 +23,7 @@ class Http:
         if parts.scheme != "http" or not parts.hostname or not parts.port or parts.path not in ("", "/"):
             raise ValueError(f"{url} is no address of a server; expected is http://HOST:PORT")
         self.url = url.rstrip("/")
+        self.address = parts.netloc
         self.host, self.port = parts.hostname, parts.port
         self._token = token
         # What has become of the process, if it is ours.

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Callable, Literal, Optional, Union
 
+from ._answers import ServerInfo
 from ._control import Control
 from ._errors import ZkMiniError
 from ._http import Http
@@ -17,6 +18,8 @@ from ._program import find_program
 _START_SECONDS = 20.0
 # Characters of the log of a server that has ended.
 _LOG_END = 4000
+# Version of the HTTP API that this package knows.
+_API = 1
 # Entries of the history in one answer, at most.
 _MOST_ENTRIES = 10_000
 
@@ -70,28 +73,32 @@ class ZkMini(Control):
             arguments += ["--servers", str(servers), "--http", "127.0.0.1:0"]
         process = Process(find_program(program), arguments, start_timeout)
         url = f"http://{process.ready['http_on'][0]}" if servers > 1 else process.ready["http"]
-        server = cls(Http(url, ending=process.ending), ",".join(process.ready["listen"]), process)
         try:
-            if servers > 1:
-                server._hosts = ",".join(each.address for each in server.servers())
+            control = Http(url, ending=process.ending)
+            _refuse_other_api(control)
+            hosts = _addresses(control) if servers > 1 else ",".join(process.ready["listen"])
             if isinstance(load, Mapping):
-                server.restore(json.dumps(load))
+                Control(control, hosts).restore(json.dumps(load))
         except BaseException:
-            server.stop()
+            process.stop()
             raise
-        return server
+        return cls(control, hosts, process)
 
     @classmethod
     def attach(cls, http: Optional[str] = None, *, hosts: Optional[str] = None, token: Optional[str] = None) -> ZkMini:
-        """Returns a server that runs already: at a URL, or that of ``zk-mini exec``. `stop` leaves it alone."""
+        """Returns a server that runs already: at a URL, or that of ``zk-mini exec``. `stop` leaves it alone.
+
+        ``hosts`` are its addresses for clients, if they are not those that it names itself, as behind a mapped port; ``token`` is that
+        of its ``--http-token-file``.
+        """
         url = http or os.environ.get("ZK_MINI_HTTP")
         if not url:
             raise ZkMiniError("attach to which server? Give its URL, such as http://127.0.0.1:2181, or run under `zk-mini exec`")
         control = Http(url, token)
-        control.json("GET", "/v1/status")
-        if hosts is None:
-            hosts = None if http else os.environ.get("ZK_HOSTS")
-        return cls(control, hosts or f"{control.host}:{control.port}", None)
+        _refuse_other_api(control)
+        if not hosts and not http:
+            hosts = os.environ.get("ZK_HOSTS")
+        return cls(control, hosts or _addresses(control) or control.address, None)
 
     @property
     def pid(self) -> Optional[int]:
@@ -146,6 +153,21 @@ class ZkMini(Control):
     def __repr__(self) -> str:
         state = "" if self in running else ", stopped"
         return f"<ZkMini {self.hosts}{state}>"
+
+
+def _refuse_other_api(http: Http) -> None:
+    """Raises an error if the HTTP API of a server is newer than this package."""
+    api = http.json("GET", "/v1/status").get("api", 0)
+    if api > _API:
+        raise ZkMiniError(
+            f"the server at {http.url} has version {api} of the HTTP API, and this package knows version {_API}:"
+            " install a newer package, or run an older server"
+        )
+
+
+def _addresses(http: Http) -> str:
+    """Returns the addresses of an ensemble; nothing for a single server."""
+    return ",".join(ServerInfo.from_json(server).address for server in http.json("GET", "/v1/servers"))
 
 
 # Servers of this process that have not been stopped, and what is told of one that will be.
