@@ -28,6 +28,13 @@ export interface StartOptions {
   startTimeoutMs?: number;
 }
 
+export interface AttachOptions {
+  /** Addresses for ZooKeeper clients, if they are not those that the server names itself, as behind a mapped port. */
+  hosts?: string;
+  /** Token of a server that was started with `--http-token-file`. */
+  token?: string;
+}
+
 /** A running server. Answers of methods that change something come when it has happened: a test need not wait. */
 export class ZkMini {
   private constructor();
@@ -35,7 +42,7 @@ export class ZkMini {
   /** Starts a server on a free port of 127.0.0.1. It ends with `stop()`, and with this process, however that ends. */
   static start(options?: StartOptions): Promise<ZkMini>;
   /** Returns a server that runs already: at a URL, or the one of `zk-mini exec`. `stop()` leaves it alone. */
-  static attach(url?: string): ZkMini;
+  static attach(url?: string, options?: AttachOptions): Promise<ZkMini>;
 
   /** Address for ZooKeeper clients, HOST:PORT; several, with commas, if the server listens on several. */
   readonly hosts: string;

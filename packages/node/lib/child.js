@@ -1,6 +1,7 @@
 "use strict";
 const { spawn } = require("node:child_process");
 const { StartError } = require("./errors.js");
+const { addressOf } = require("./http.js");
 
 /** Characters of the log that are kept. */
 const LOG_LIMIT = 64 * 1024;
@@ -100,7 +101,7 @@ class Child {
         const end = text.indexOf("\n");
         if (end < 0) return;
         try {
-          resolve(JSON.parse(text.slice(0, end)));
+          resolve(whereOf(JSON.parse(text.slice(0, end))));
         } catch (cause) {
           reject(new StartError(`${this.program} is no zk-mini: its first line is ${text.slice(0, end)}`, this.#log, { cause }));
         }
@@ -124,6 +125,11 @@ class Child {
   #handles() {
     return [this.#process, this.#process.stdin, this.#process.stdout, this.#process.stderr].filter((part) => part && part.ref);
   }
+}
+
+/** Returns the addresses of a server from the line that says that it is ready; throws any error if that is another line. */
+function whereOf({ listen, http, http_on: [control] }) {
+  return { hosts: listen.join(","), http: http && `http://${addressOf(http)}`, control: control && `http://${control}` };
 }
 
 module.exports = { Child };

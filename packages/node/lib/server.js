@@ -1,11 +1,13 @@
 "use strict";
 const { Child } = require("./child.js");
 const { StartError, ZkMiniError } = require("./errors.js");
-const { call, withQuery, nodePath } = require("./http.js");
+const { call, withQuery, nodePath, addressOf } = require("./http.js");
 const { findProgram } = require("./program.js");
 const { argumentsOf } = require("./options.js");
 const text = require("./text.js");
 
+/** Version of the HTTP API that this package knows. */
+const API = 1;
 /** Deeper than the tree of any test. */
 const WHOLE_TREE = 1000;
 /** Filter of `historyText` without one. */
@@ -16,17 +18,14 @@ class ZkMini {
   static async start(options = {}) {
     const { args, timeoutMs } = argumentsOf(options);
     const child = await Child.start(findProgram(options.program), args, timeoutMs);
-    const { listen, http_on: [control] } = child.ready;
+    const { hosts, http, control } = child.ready;
     const isEnsemble = options.servers > 1;
     // No server of an ensemble takes that port along.
-    const http = isEnsemble ? `http://${control}` : child.ready.http;
-    if (!http) {
-      await child.stop();
-      throw new StartError("the server has no HTTP, by which it is controlled: leave out `--http off`");
-    }
-    const zk = new ZkMini(http, listen.join(","), child);
+    const zk = new ZkMini(isEnsemble ? control : http, hosts, { child });
     try {
-      if (isEnsemble) zk.hosts = (await zk.servers()).map(({ address }) => address).join(",");
+      if (!zk.http) throw new StartError("the server has no HTTP, by which it is controlled: leave out `--http off`");
+      await zk.#refuseOtherApi();
+      if (isEnsemble) zk.hosts = await zk.#addresses();
     } catch (error) {
       await child.stop();
       throw error;
@@ -34,18 +33,38 @@ class ZkMini {
     return zk;
   }
 
-  static attach(url = process.env.ZK_MINI_HTTP) {
-    if (!url) throw new ZkMiniError("no server to attach to: give its URL, or run under `zk-mini exec`, which sets ZK_MINI_HTTP");
-    const isNamed = url === process.env.ZK_MINI_HTTP && process.env.ZK_HOSTS;
-    return new ZkMini(url, isNamed ? process.env.ZK_HOSTS : new URL(url).host, undefined);
+  static async attach(url, { hosts, token } = {}) {
+    const http = url || process.env.ZK_MINI_HTTP;
+    if (!http) throw new ZkMiniError("no server to attach to: give its URL, or run under `zk-mini exec`, which sets ZK_MINI_HTTP");
+    const address = addressOf(http);
+    const zk = new ZkMini(`http://${address}`, hosts || (url ? undefined : process.env.ZK_HOSTS), { token });
+    await zk.#refuseOtherApi();
+    zk.hosts ||= (await zk.#addresses()) || address;
+    return zk;
   }
 
   #child;
+  #token;
 
-  constructor(http, hosts, child) {
+  constructor(http, hosts, { child, token }) {
     this.http = http;
     this.hosts = hosts;
     this.#child = child;
+    this.#token = token;
+  }
+
+  async #refuseOtherApi() {
+    const { api } = await this.status();
+    if (!(api > API)) return;
+    throw new ZkMiniError(
+      `the server at ${this.http} has version ${api} of the HTTP API, and this package knows version ${API}:` +
+        " install a newer package, or run an older server",
+    );
+  }
+
+  /** Returns the addresses of an ensemble; nothing for a single server. */
+  async #addresses() {
+    return (await this.servers()).map(({ address }) => address).join(",");
   }
 
   get host() {
@@ -77,8 +96,12 @@ class ZkMini {
   }
 
   async call(method, path, body, type) {
+    return this.#call(method, path, { body, type });
+  }
+
+  async #call(method, path, request) {
     try {
-      return await call(this.http, method, path, body, type);
+      return await call(this.http, method, path, { ...request, token: this.#token });
     } catch (error) {
       const ending = error.status === 0 && (await this.#child?.endsSoon());
       if (ending) error.message += `; the server ${ending}`;

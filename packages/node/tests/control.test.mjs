@@ -1,22 +1,77 @@
 // Every method, without a client of ZooKeeper.
 import assert from "node:assert/strict";
+import { once } from "node:events";
 import fs from "node:fs";
+import http from "node:http";
 import { createRequire } from "node:module";
+import net from "node:net";
 import path from "node:path";
 import { after, before, beforeEach, test } from "node:test";
 import { ServerError, ZkMini, ZkMiniError } from "zk-mini";
+
+const require = createRequire(import.meta.url);
+const installed = path.dirname(require.resolve("zk-mini"));
 
 let zk;
 before(async () => (zk = await ZkMini.start()));
 beforeEach(() => zk.reset({ all: true }));
 after(() => zk.stop());
 
+/** Starts a server on a free port, and returns its URL. */
+async function listening(t, server) {
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  t.after(() => server.close());
+  return `http://127.0.0.1:${server.address().port}`;
+}
+
+/** Returns the URL of a server that answers JSON. */
+function answering(t, answer) {
+  const handler = (request, response) => response.setHeader("Content-Type", "application/json").end(JSON.stringify(answer(request)));
+  return listening(t, http.createServer(handler));
+}
+
 test("the address is told whole and in parts", async () => {
   assert.equal(zk.hosts, `${zk.host}:${zk.port}`);
   assert.equal(zk.http, `http://${zk.hosts}`);
   assert.equal((await zk.status()).api, 1);
-  const six = ZkMini.attach("http://[::1]:2181");
+  const six = await ZkMini.attach(zk.http, { hosts: "[::1]:2181" });
   assert.deepEqual([six.hosts, six.host, six.port], ["[::1]:2181", "::1", 2181]);
+});
+
+test("attach wants an address with a port", async () => {
+  const { addressOf } = require(path.join(installed, "lib/http.js"));
+  assert.equal(addressOf("http://[::1]:80/"), "[::1]:80");
+  for (const url of ["http://localhost", "localhost:2181", "https://localhost:2181", "http://localhost:2181/v1"]) {
+    await assert.rejects(ZkMini.attach(url), { name: "TypeError", message: `${url} is no address of a server; expected is http://HOST:PORT` });
+  }
+});
+
+test("attach sends the token, and refuses a newer API", async (t) => {
+  const wanting = await answering(t, ({ url, headers }) => {
+    assert.equal(headers.authorization, "Bearer of the test");
+    return url === "/v1/servers" ? [] : { api: 1 };
+  });
+  const attached = await ZkMini.attach(wanting, { token: "of the test" });
+  assert.equal(attached.http, wanting);
+  const newer = await answering(t, () => ({ api: 2 }));
+  const message = /version 2 of the HTTP API, and this package knows version 1/;
+  await assert.rejects(ZkMini.attach(newer), { name: "ZkMiniError", message });
+});
+
+test("a server that never answers is an error", async (t) => {
+  const mute = await listening(t, net.createServer((socket) => t.after(() => socket.destroy())));
+  const { call } = require(path.join(installed, "lib/http.js"));
+  await assert.rejects(call(mute, "GET", "/v1/status", { timeoutMs: 50 }), {
+    name: "ServerError",
+    code: "unreachable",
+    message: `the server at ${mute} does not answer: nothing came within 50 ms`,
+  });
+});
+
+test("an answer that stops halfway is an error", async (t) => {
+  const halting = await listening(t, http.createServer((_, response) => response.writeHead(200, { "Content-Length": 10 }).write("half")));
+  const { call } = require(path.join(installed, "lib/http.js"));
+  await assert.rejects(call(halting, "GET", "/v1/status", { timeoutMs: 50 }), { code: "unreachable", message: /nothing came within 50 ms/ });
 });
 
 test("nodes are written, read, listed and deleted", async () => {
@@ -118,6 +173,8 @@ test("errors of the server are typed", async () => {
   await assert.rejects(zk.freeze("/plain"), { name: "ZkMiniError", message: /the node is not ephemeral/ });
   await assert.rejects(zk.expire("0xaa"), { code: "not_found" });
   await assert.rejects(zk.expire("leader"), { name: "TypeError", message: /not a session: leader/ });
+  const message = "GET /commands/stat_reset: stat_reset changes something, so it must be posted";
+  await assert.rejects(zk.call("GET", "/commands/stat_reset"), { name: "ServerError", status: 405, code: "unknown", message });
   await assert.rejects(zk.fault({ op: "create", pth: "/a" }, { fail: "NONODE" }), { code: "bad_request", message: /unknown field `pth`/ });
   assert.deepEqual(await zk.expireAll(), []);
 });
@@ -139,8 +196,7 @@ test("servers in one process are apart", async () => {
 });
 
 test("the types and the README name every method", () => {
-  const require = createRequire(import.meta.url);
-  const read = (name) => fs.readFileSync(path.join(path.dirname(require.resolve("zk-mini")), name), "utf8");
+  const read = (name) => fs.readFileSync(path.join(installed, name), "utf8");
   const [types, readme] = [read("index.d.ts"), read("README.md")];
   for (const name of Object.getOwnPropertyNames(ZkMini.prototype).filter((name) => name !== "constructor")) {
     assert.match(types, new RegExp(`^  (readonly )?${name}[(:]`, "m"));
@@ -149,14 +205,12 @@ test("the types and the README name every method", () => {
 });
 
 test("every class of the types is exported", async () => {
-  const require = createRequire(import.meta.url);
-  const types = fs.readFileSync(path.join(path.dirname(require.resolve("zk-mini")), "index.d.ts"), "utf8");
+  const types = fs.readFileSync(path.join(installed, "index.d.ts"), "utf8");
   const classes = [...types.matchAll(/^export class (\w+)/gm)].map(([, name]) => name).sort();
   for (const module of [require("zk-mini"), await import("zk-mini")]) assert.deepEqual(Object.keys(module).sort(), classes);
 });
 
 test("CommonJS has the same", () => {
-  const require = createRequire(import.meta.url);
   assert.equal(require("zk-mini").ZkMini, ZkMini);
   assert.equal(typeof require("zk-mini/test").withZk, "function");
 });

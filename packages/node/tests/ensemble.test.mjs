@@ -28,6 +28,7 @@ test("the servers are listed, and a single server has none", async () => {
   assert.equal(servers[0].lastZxid, (await zk.status()).last_zxid);
   assert.deepEqual(await zk.server(2).info(), servers[1]);
   await assert.rejects(zk.server(4).info(), ZkMiniError);
+  assert.equal((await ZkMini.attach(zk.http)).hosts, zk.hosts);
   const single = await ZkMini.start();
   try {
     assert.deepEqual(await single.servers(), []);

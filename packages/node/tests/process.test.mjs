@@ -133,14 +133,22 @@ test("a program that says nothing, or something else, is told", async (t) => {
   await assert.rejects(ZkMini.start({ program: broken }), { name: "StartError" });
 });
 
-test("an ensemble that cannot be asked for its servers is stopped", async (t) => {
+test("a line of another form is told, and its program ends", async (t) => {
+  for (const line of ["42", "null", "{}", '{"listen": 5, "http": null, "http_on": []}', '{"listen": [], "http": "here", "http_on": []}']) {
+    const program = script(t, `#!/bin/sh\necho $$ > "$0.pid"\necho '${line}'\nread -r line\n`);
+    await assert.rejects(ZkMini.start({ program }), { name: "StartError", message: /is no zk-mini: its first line is / });
+    assert.ok(!isAlive(Number(fs.readFileSync(`${program}.pid`, "utf8"))));
+  }
+});
+
+test("an ensemble that does not answer as one is stopped", async (t) => {
   const broken = http.createServer((_, response) => response.writeHead(500).end("broken")).listen(0, "127.0.0.1");
   t.after(() => broken.close());
   await once(broken, "listening");
   const address = `127.0.0.1:${broken.address().port}`;
   const ready = JSON.stringify({ listen: [address], http: `http://${address}`, http_on: [address] });
   const program = script(t, `#!/bin/sh\necho $$ > "$0.pid"\necho '${ready}'\nread -r line\n`);
-  await assert.rejects(ZkMini.start({ program, servers: 3 }), { name: "ServerError", status: 500, message: /GET \/v1\/servers: broken/ });
+  await assert.rejects(ZkMini.start({ program, servers: 3 }), { name: "ServerError", status: 500, message: /GET \/v1\/status: broken/ });
   assert.ok(!isAlive(Number(fs.readFileSync(`${program}.pid`, "utf8"))));
 });
 
@@ -210,15 +218,15 @@ test("a server that is killed is told in the next error", async () => {
   await zk.stop();
 });
 
-test("attach uses the server of zk-mini exec, and leaves it running", () => {
+test("attach uses the server of zk-mini exec, and leaves it running", async () => {
   const source = `import { ZkMini } from "zk-mini";
-    const zk = ZkMini.attach(); await zk.put("/a", "b"); await zk.stop();
-    const again = ZkMini.attach(process.env.ZK_MINI_HTTP);
+    const zk = await ZkMini.attach(); await zk.put("/a", "b"); await zk.stop();
+    const again = await ZkMini.attach(process.env.ZK_MINI_HTTP);
     console.log(await again.get("/a"), zk.hosts === process.env.ZK_HOSTS, zk.pid)`;
   const command = path.resolve("node_modules/.bin/zk-mini");
   const { stdout, stderr } = spawnSync(command, ["exec", "--", process.execPath, "--input-type=module", "-e", source], { encoding: "utf8" });
   assert.equal(stdout, "b true undefined\n", stderr);
-  assert.throws(() => ZkMini.attach(), { name: "ZkMiniError", message: /zk-mini exec/ });
+  await assert.rejects(ZkMini.attach(), { name: "ZkMiniError", message: /zk-mini exec/ });
 });
 
 test("the command of the package ends as the program ends", () => {

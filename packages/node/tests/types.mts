@@ -39,7 +39,7 @@ test("servers", async () => {
   if (!(server instanceof Server)) throw new Error(`${server}`);
 });
 
-const attached: ZkMini = ZkMini.attach();
+const attached: ZkMini = await ZkMini.attach(undefined, { hosts: "127.0.0.1:2181", token: "secret" });
 after(() => attached.stop());
 
 // What must not compile.
