@@ -93,8 +93,11 @@ export class ZkMini {
   thaw(session: Session): Promise<string>;
   sessions(): Promise<SessionInfo[]>;
   connections(): Promise<ConnectionInfo[]>;
-  /** Watches of all clients, or those on paths that fit, such as `/members/*`. More than 10,000 are an error. */
-  watches(path?: string): Promise<WatchInfo[]>;
+  /**
+   * Watches of all clients, or those on paths that fit, such as `/members/*`, sorted by path. `limit` keeps the first so many; without it
+   * more than 10,000 are an error.
+   */
+  watches(path?: string, options?: { limit?: number }): Promise<WatchInfo[]>;
 
   /** Adds a rule: when something goes wrong, and what goes wrong then. */
   fault(when: When, then: Then): Promise<Fault>;
@@ -131,7 +134,14 @@ export class ZkMini {
   /** Returns the same as text, a line for each entry. Without a filter: the last 40, of requests only those that failed (`story`). */
   historyText(filter?: HistoryFilter): Promise<string>;
 
-  /** Makes any call of the HTTP API. Returns its answer: a value if it is JSON, else text. */
+  /** Returns the whole tree, in the format of Apache ZooKeeper. */
+  snapshot(): Promise<Uint8Array>;
+  /** Returns the whole tree as YAML, to read and to edit. */
+  snapshotText(): Promise<string>;
+  /** Replaces the whole tree: by bytes of `snapshot()`, or by text, YAML or JSON. */
+  restore(snapshot: string | Uint8Array): Promise<void>;
+
+  /** Makes any call of the HTTP API. Returns its answer: a value if it is JSON, a Buffer if it is bytes, else text. */
   call(method: string, path: string, body?: unknown, type?: string): Promise<any>;
 }
 
@@ -344,7 +354,11 @@ export interface HistoryFilter {
   kind?: string;
   /** What came after this zxid. */
   since?: string;
-  /** The last so many. */
+  /** What came behind the entry with this number. */
+  sinceSeq?: number;
+  /** What came before the entry with this number. */
+  beforeSeq?: number;
+  /** The last so many; with `since` or `sinceSeq` the first of them. */
   limit?: number;
   /** Without requests that went well: what they have changed has entries of its own. */
   story?: boolean;

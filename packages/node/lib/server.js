@@ -162,8 +162,8 @@ class ZkMini {
     return this.call("GET", "/v1/connections");
   }
 
-  async watches(path) {
-    return this.call("GET", withQuery("/v1/watches", { path }));
+  async watches(path, { limit } = {}) {
+    return this.call("GET", withQuery("/v1/watches", { path, limit }));
   }
 
   async #toSession(target, what) {
@@ -271,13 +271,33 @@ class ZkMini {
     return text.explanation(await this.call("GET", withQuery("/v1/explain", { path })));
   }
 
-  async history({ path, session, kind, since, limit, story } = {}) {
+  async history({ path, session, kind, since, sinceSeq, beforeSeq, limit, story, ...others } = {}) {
+    const [unknown] = Object.keys(others);
+    if (unknown !== undefined) {
+      throw new TypeError(`zk.history has no filter \`${unknown}\`; it has path, session, kind, since, sinceSeq, beforeSeq, limit, story`);
+    }
     const id = session === undefined ? undefined : await this.#idOf(session);
-    return this.call("GET", withQuery("/v1/history", { path, session: id, kind, since, limit, story }));
+    const filter = { path, session: id, kind, since, since_seq: sinceSeq, before_seq: beforeSeq, limit, story };
+    return this.call("GET", withQuery("/v1/history", filter));
   }
 
   async historyText(filter = STORY) {
     return (await this.history(filter)).map(text.line).join("\n");
+  }
+
+  // Snapshots.
+
+  async snapshot() {
+    return this.call("GET", "/v1/snapshot");
+  }
+
+  async snapshotText() {
+    return this.#call("GET", "/v1/snapshot", { accept: "application/yaml" });
+  }
+
+  async restore(snapshot) {
+    const type = typeof snapshot === "string" ? "application/yaml" : "application/octet-stream";
+    await this.call("POST", "/v1/restore", snapshot, type);
   }
 }
 

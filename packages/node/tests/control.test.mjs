@@ -123,6 +123,29 @@ test("a path with dots for names is refused, and means no other node", async () 
   assert.equal((await zk.call("GET", "v1/tree?path=/<{b}>")).data, "y");
 });
 
+test("snapshots are taken and put back, as bytes and as text", async () => {
+  await zk.put("/a", "1");
+  const [bytes, inWords] = [await zk.snapshot(), await zk.snapshotText()];
+  assert.match(inWords, /^\/a:\n  data: "1"/m);
+  assert.ok(Buffer.isBuffer(bytes) && bytes.equals(await zk.call("GET", "/v1/snapshot")));
+  for (const snapshot of [bytes, new Uint8Array(bytes), inWords, '{"/a": {"data": "1"}}']) {
+    await zk.delete("/a");
+    await zk.restore(snapshot);
+    assert.equal(await zk.get("/a"), "1");
+  }
+});
+
+test("the history is read page by page, and an unknown filter is refused", async () => {
+  for (const name of ["a", "b", "c"]) await zk.put(`/page/${name}`);
+  const all = await zk.history({ path: "/page/*", kind: "transaction" });
+  assert.deepEqual(all.map((entry) => entry.path), ["/page/a", "/page/b", "/page/c"]);
+  const [, { seq }] = all;
+  assert.deepEqual(await zk.history({ path: "/page/*", kind: "transaction", sinceSeq: seq }), all.slice(2));
+  assert.deepEqual(await zk.history({ path: "/page/*", kind: "transaction", beforeSeq: seq }), all.slice(0, 1));
+  await assert.rejects(zk.history({ since_seq: 1 }), { name: "TypeError", message: /no filter `since_seq`; it has .*sinceSeq/ });
+  await assert.rejects(zk.historyText({ kinds: "fault" }), { name: "TypeError", message: /no filter `kinds`/ });
+});
+
 test("a reset with `all` takes rules, stalls and the manual clock away", async () => {
   await zk.fault({ op: "*" }, { delay_ms: 5 });
   await zk.freeze();

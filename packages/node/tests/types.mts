@@ -21,6 +21,10 @@ test("typed", withZk(async (zk, t: TestContext) => {
   await zk.put("/a", data ?? "", { ephemeralOwner: id });
   const size: number = node.stat.dataLength + (await zk.delete("/a", { recursive: true }));
   t.diagnostic(`${size} ${await zk.explain("/a")}`);
+  await zk.restore(await zk.snapshotText());
+  await zk.restore(await zk.snapshot());
+  await zk.history({ sinceSeq: 1, beforeSeq: 9 });
+  await zk.watches("/a", { limit: 10 });
 }, options));
 
 test("resources", async () => {
