@@ -8,14 +8,13 @@ use bytes::Bytes;
 use common::Clock;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use zk_wire::path;
 use zk_wire::{
     Acl, ByteString, Create2, Create2Response, Delete, ErrorCode, Exists, Expected, GetAcl, GetChildren2,
     GetData, GetDataResponse, Request, SetAcl, SetData, Stat, StatResponse, Sync,
 };
 
 use crate::builder::Builder;
-use crate::call::{Inner, identity, invalid, op_name};
+use crate::call::{Inner, identity, invalid};
 use crate::command::Command;
 use crate::create_mode::{CreateMode, CreateRequest};
 use crate::error::Error;
