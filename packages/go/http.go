@@ -6,45 +6,71 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 )
 
-// Call makes any call of the HTTP API. The body is sent as JSON, or as it is if it is a []byte; the answer, JSON, is put into answer.
+// Time in which the server has to answer a call.
+const callTimeout = 60 * time.Second
+
+const (
+	typeBytes = "application/octet-stream"
+	typeJSON  = "application/json"
+	typeYAML  = "application/yaml"
+)
+
+// Call makes any call of the HTTP API. The body is sent as JSON, or as it is if it is a []byte; the answer, JSON, is put into answer,
+// or as it is if that is a *[]byte. An answer takes 60 s at most.
 func (s *Server) Call(method, path string, body, answer any) error {
-	content, isRaw := body.([]byte)
-	kind := "application/octet-stream"
-	if body != nil && !isRaw {
+	content, contentType := []byte(nil), ""
+	if raw, isRaw := body.([]byte); isRaw {
+		content, contentType = raw, typeBytes
+	} else if body != nil {
 		var err error
 		if content, err = json.Marshal(body); err != nil {
 			return err
 		}
-		kind = "application/json"
+		contentType = typeJSON
 	}
-	request, err := http.NewRequest(method, s.HTTP+path, bytes.NewReader(content))
-	if err != nil {
+	text, err := s.send(method, path, contentType, content, "")
+	if err != nil || answer == nil {
 		return err
 	}
-	if body != nil {
-		request.Header.Set("Content-Type", kind)
-	}
-	response, err := control.Do(request)
-	if err != nil {
-		return s.unreachable(err)
-	}
-	defer response.Body.Close()
-	content, err = io.ReadAll(response.Body)
-	if err != nil {
-		return s.unreachable(err)
-	}
-	if response.StatusCode >= 400 {
-		refusal := struct{ Error *Error }{&Error{Code: "unknown", Message: string(content)}}
-		_ = json.Unmarshal(content, &refusal) // If it is no JSON, the whole text is the message.
-		refusal.Error.Status, refusal.Error.call = response.StatusCode, method+" "+path
-		return refusal.Error
-	}
-	if answer == nil {
+	if raw, isRaw := answer.(*[]byte); isRaw {
+		*raw = text
 		return nil
 	}
-	return json.Unmarshal(content, answer)
+	return json.Unmarshal(text, answer)
+}
+
+// Sends a request, and returns the body of the answer. An empty type is left out.
+func (s *Server) send(method, path, contentType string, body []byte, accept string) ([]byte, error) {
+	request, err := http.NewRequest(method, s.HTTP+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	if accept != "" {
+		request.Header.Set("Accept", accept)
+	}
+	client := http.Client{Transport: transport, Timeout: s.timeout}
+	response, err := client.Do(request)
+	if err != nil {
+		return nil, s.unreachable(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, s.unreachable(err)
+	}
+	if response.StatusCode >= 400 {
+		refusal := struct{ Error *Error }{&Error{Code: "unknown", Message: string(text)}}
+		_ = json.Unmarshal(text, &refusal) // If it is no JSON, the whole text is the message.
+		refusal.Error.Status, refusal.Error.call = response.StatusCode, method+" "+path
+		return nil, refusal.Error
+	}
+	return text, nil
 }
 
 func (s *Server) post(path string) error { return s.Call("POST", path, nil, nil) }
@@ -56,7 +82,7 @@ func get[V any](s *Server, path string) (V, error) {
 }
 
 // A connection for each request: no goroutine is left over, and none breaks at its next use.
-var control = http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+var transport = &http.Transport{DisableKeepAlives: true}
 
 func (s *Server) unreachable(err error) error {
 	message := fmt.Sprintf("the server does not answer: %v", err)

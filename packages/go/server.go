@@ -17,7 +17,9 @@ type Server struct {
 	// Hosts is the address for ZooKeeper clients, HOST:PORT; several, with commas, if the server listens on several.
 	Hosts string
 	// HTTP is the URL of the server's control, and of its page.
-	HTTP    string
+	HTTP string
+	// Time in which a call is answered.
+	timeout time.Duration
 	process *process
 }
 
@@ -38,7 +40,7 @@ func Start(ctx context.Context, options ...Option) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	server := &Server{Hosts: strings.Join(ready.Listen, ","), HTTP: ready.HTTP, process: process}
+	server := &Server{Hosts: strings.Join(ready.Listen, ","), HTTP: ready.HTTP, timeout: callTimeout, process: process}
 	if !s.isEnsemble {
 		return server, nil
 	}
@@ -72,7 +74,7 @@ func Attach(address string) (*Server, error) {
 	if hosts == "" {
 		hosts = parsed.Host
 	}
-	return &Server{Hosts: hosts, HTTP: parsed.Scheme + "://" + parsed.Host}, nil
+	return &Server{Hosts: hosts, HTTP: parsed.Scheme + "://" + parsed.Host, timeout: callTimeout}, nil
 }
 
 // Stop stops the server.
@@ -227,8 +229,14 @@ func (r *Rule) Hits() ([]Hit, error) {
 	return rule.Hits, err
 }
 
-// Remove removes the rule.
-func (r *Rule) Remove() error { return r.server.Call("DELETE", "/v1/faults/"+r.ID, nil, nil) }
+// Remove removes the rule. One that is gone already, as after a reset, is no error.
+func (r *Rule) Remove() error {
+	err := r.server.Call("DELETE", "/v1/faults/"+r.ID, nil, nil)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
 
 // Clock returns the clock of the server.
 func (s *Server) Clock() (Clock, error) { return get[Clock](s, "/v1/clock") }
@@ -356,6 +364,27 @@ func nodePath(path string) (string, error) {
 		return "", fmt.Errorf("zkmini: the path of a node begins with a slash: %q", path)
 	}
 	return (&url.URL{Path: "/v1/nodes" + path}).EscapedPath(), nil
+}
+
+// Snapshot returns the whole tree, in the format of Apache ZooKeeper.
+func (s *Server) Snapshot() ([]byte, error) { return s.send("GET", "/v1/snapshot", "", nil, typeBytes) }
+
+// SnapshotText returns the whole tree as YAML, to read and to edit.
+func (s *Server) SnapshotText() (string, error) {
+	text, err := s.send("GET", "/v1/snapshot", "", nil, typeYAML)
+	return string(text), err
+}
+
+// Restore replaces the whole tree by a snapshot in the format of Apache ZooKeeper.
+func (s *Server) Restore(snapshot []byte) error {
+	_, err := s.send("POST", "/v1/restore", typeBytes, snapshot, "")
+	return err
+}
+
+// RestoreText replaces the whole tree by nodes in YAML or JSON, such as "/config/colour: {data: green}".
+func (s *Server) RestoreText(nodes string) error {
+	_, err := s.send("POST", "/v1/restore", typeYAML, []byte(nodes), "")
+	return err
 }
 
 // Explain says who created, changed and deleted a node, and why: text to print.

@@ -4,6 +4,18 @@ import "time"
 
 // The methods of [Server], each of which ends the test if something is wrong.
 
+// Stop is that of [Server].
+func (z *Test) Stop() {
+	z.t.Helper()
+	z.check(z.Server.Stop())
+}
+
+// Call is that of [Server].
+func (z *Test) Call(method, path string, body, answer any) {
+	z.t.Helper()
+	z.check(z.Server.Call(method, path, body, answer))
+}
+
 // Status is that of [Server].
 func (z *Test) Status() Status {
 	z.t.Helper()
@@ -218,6 +230,34 @@ func (z *Test) Delete(path string) {
 func (z *Test) DeleteAll(path string) {
 	z.t.Helper()
 	z.check(z.Server.DeleteAll(path))
+}
+
+// Snapshot is that of [Server].
+func (z *Test) Snapshot() []byte {
+	z.t.Helper()
+	value, err := z.Server.Snapshot()
+	z.check(err)
+	return value
+}
+
+// SnapshotText is that of [Server].
+func (z *Test) SnapshotText() string {
+	z.t.Helper()
+	value, err := z.Server.SnapshotText()
+	z.check(err)
+	return value
+}
+
+// Restore is that of [Server].
+func (z *Test) Restore(snapshot []byte) {
+	z.t.Helper()
+	z.check(z.Server.Restore(snapshot))
+}
+
+// RestoreText is that of [Server].
+func (z *Test) RestoreText(nodes string) {
+	z.t.Helper()
+	z.check(z.Server.RestoreText(nodes))
 }
 
 // Explain is that of [Server].

@@ -22,8 +22,11 @@ import (
 	"time"
 )
 
-// Entries of the history that a failed test prints.
-const historyOfFailure = 40
+// Entries of the history that a failed test prints, and the time in which the server has to tell them: it may be stuck.
+const (
+	historyOfFailure = 40
+	historyTimeout   = 5 * time.Second
+)
 
 // T is what Run needs of a test: a *testing.T, *testing.B or *testing.F, or what other frameworks have in its place.
 type T interface {
@@ -64,7 +67,9 @@ func Run(t T, options ...Option) *Test {
 
 func (z *Test) logHistory() {
 	z.t.Helper()
-	text, err := z.Server.HistoryText(historyOfFailure)
+	server := *z.Server
+	server.timeout = historyTimeout
+	text, err := server.HistoryText(historyOfFailure)
 	if err != nil {
 		z.t.Logf("%v", err)
 		return

@@ -149,9 +149,7 @@ func TestOptionsReachTheServer(t *testing.T) {
 		t.Errorf("%+v, %+v", zk.Status(), zk.Clock())
 	}
 	zk.Put("/kept", "yes")
-	if err := zk.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	zk.Stop()
 	if again := zkmini.Run(t, data, zkmini.Fast()); again.Get("/kept") != "yes" || again.Clock().TickMs != 50 {
 		t.Errorf("%+v", again.Clock())
 	}
@@ -213,6 +211,22 @@ func TestATestThatFailsTellsWhatHappened(t *testing.T) {
 	if !strings.Contains(text, "the option Program names /none") {
 		t.Error(text)
 	}
+}
+
+func TestAServerThatIsStuckIsAskedNotForLongAndEnds(t *testing.T) {
+	t.Parallel()
+	pid, begin := 0, time.Now()
+	text := fails(t, func(f *failing) {
+		pid = zkmini.Run(f).Pid()
+		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+			t.Error(err)
+		}
+		f.Fatalf("as it should")
+	})
+	if took := time.Since(begin); took > 30*time.Second || !strings.Contains(text, "does not answer") || !strings.Contains(text, "was killed") {
+		t.Error(took, text)
+	}
+	waitForEnd(t, pid)
 }
 
 func TestAStoppedServerIsAnErrorThatSaysSo(t *testing.T) {
