@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"reflect"
 	"time"
 )
 
@@ -79,6 +81,17 @@ func get[V any](s *Server, path string) (V, error) {
 	var value V
 	err := s.Call("GET", path, nil, &value)
 	return value, err
+}
+
+// Returns the query of an address: of these parameters those that are not zero.
+func query(parameters map[string]any) string {
+	given := url.Values{}
+	for name, value := range parameters {
+		if !reflect.ValueOf(value).IsZero() {
+			given.Set(name, fmt.Sprint(value))
+		}
+	}
+	return "?" + given.Encode()
 }
 
 // A connection for each request: no goroutine is left over, and none breaks at its next use.

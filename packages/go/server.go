@@ -172,20 +172,29 @@ func (s *Server) ThawSession(session string) error {
 
 // Does something to a session, and returns its id.
 func (s *Server) toSession(session, what string) (string, error) {
-	id := session
-	if strings.HasPrefix(session, "/") {
-		node, err := s.Tree(session, 0)
-		if err != nil {
-			return "", err
-		}
-		if id = node.Stat.EphemeralOwner; id == "0x0" {
-			return "", fmt.Errorf("zkmini: %s %s: nobody owns the node: it is not ephemeral", what, session)
-		}
-	}
-	if !strings.HasPrefix(id, "0x") {
-		return "", fmt.Errorf("zkmini: %s %q: not a session: give the path of its ephemeral node, or its id, 0x…", what, session)
+	id, err := s.idOf(session)
+	if err != nil {
+		return "", err
 	}
 	return id, s.post("/v1/sessions/" + url.PathEscape(id) + "/" + what)
+}
+
+// Returns the id of a session, in whose place the path of a node that it owns may stand.
+func (s *Server) idOf(session string) (string, error) {
+	if strings.HasPrefix(session, "0x") {
+		return session, nil
+	}
+	if !strings.HasPrefix(session, "/") {
+		return "", fmt.Errorf("zkmini: %q is not a session: give the path of its ephemeral node, or its id, 0x…", session)
+	}
+	node, err := s.Tree(session, 0)
+	if err != nil {
+		return "", err
+	}
+	if node.Stat.EphemeralOwner == "0x0" {
+		return "", fmt.Errorf("zkmini: nobody owns %s: the node is not ephemeral", session)
+	}
+	return node.Stat.EphemeralOwner, nil
 }
 
 // SessionID returns the id of a session as the server writes it, from what clients have.
@@ -197,11 +206,21 @@ func (s *Server) Sessions() ([]Session, error) { return get[[]Session](s, "/v1/s
 // Connections returns all connections of ZooKeeper clients.
 func (s *Server) Connections() ([]Connection, error) { return get[[]Connection](s, "/v1/connections") }
 
-// Watches returns all watches. More than 10,000 are an error.
-func (s *Server) Watches() ([]Watch, error) { return get[[]Watch](s, "/v1/watches") }
+// Watches returns the watches on paths that fit, such as "/members/*", or all with "". Limit is how many are returned at most, the first
+// by path; with 0 all are, and more than 10,000 are an error.
+func (s *Server) Watches(path string, limit int) ([]Watch, error) {
+	return get[[]Watch](s, "/v1/watches"+query(map[string]any{"path": path, "limit": limit}))
+}
 
 // Fault adds a rule: when something goes wrong, and what goes wrong then.
 func (s *Server) Fault(when When, then Then) (*Rule, error) {
+	if when.Session != "" {
+		id, err := s.idOf(when.Session)
+		if err != nil {
+			return nil, err
+		}
+		when.Session = id
+	}
 	rule := &Rule{server: s}
 	return rule, s.Call("POST", "/v1/faults", map[string]any{"when": when, "then": then}, rule)
 }
@@ -329,9 +348,13 @@ func (s *Server) PutSequential(path, data string) (string, error) {
 	return s.put(path, data, "?sequential=true")
 }
 
-// PutEphemeral makes a node of a session, which is given by its id.
+// PutEphemeral makes a node of a session.
 func (s *Server) PutEphemeral(path, data, session string) error {
-	_, err := s.put(path, data, "?ephemeral_owner="+url.QueryEscape(session))
+	id, err := s.idOf(session)
+	if err != nil {
+		return err
+	}
+	_, err = s.put(path, data, query(map[string]any{"ephemeral_owner": id}))
 	return err
 }
 
@@ -385,49 +408,4 @@ func (s *Server) Restore(snapshot []byte) error {
 func (s *Server) RestoreText(nodes string) error {
 	_, err := s.send("POST", "/v1/restore", typeYAML, []byte(nodes), "")
 	return err
-}
-
-// Explain says who created, changed and deleted a node, and why: text to print.
-func (s *Server) Explain(path string) (string, error) {
-	type change struct{ Time, Zxid, Because string }
-	explained, err := get[struct {
-		Exists  bool
-		IsCut   bool `json:"is_cut"`
-		History []change
-	}](s, "/v1/explain?path="+url.QueryEscape(path))
-	if err != nil {
-		return "", err
-	}
-	var text strings.Builder
-	text.WriteString(path + map[bool]string{true: " exists", false: " does not exist"}[explained.Exists])
-	if explained.IsCut {
-		text.WriteString("\n  … earlier changes are no longer in the history")
-	} else if len(explained.History) == 0 && explained.Exists {
-		text.WriteString("\n  it was there when the history began, and has not changed since")
-	} else if len(explained.History) == 0 {
-		text.WriteString("\n  nothing in the history has to do with it")
-	}
-	for _, c := range explained.History {
-		fmt.Fprintf(&text, "\n  %s  %s  %s", readable(c.Time), c.Zxid, c.Because)
-	}
-	return text.String(), nil
-}
-
-// History returns what happened last, at most so many entries, the oldest first.
-func (s *Server) History(limit int) ([]Entry, error) {
-	return get[[]Entry](s, "/v1/history?limit="+strconv.Itoa(limit))
-}
-
-// HistoryText returns what happened last, a line for each entry, at most so many, 1 to 10,000: of requests only those that failed,
-// since a write is a transaction, too.
-func (s *Server) HistoryText(limit int) (string, error) {
-	entries, err := get[[]Entry](s, "/v1/history?story=true&limit="+strconv.Itoa(limit))
-	if err != nil {
-		return "", err
-	}
-	var lines []string
-	for _, entry := range entries {
-		lines = append(lines, entry.String())
-	}
-	return strings.Join(lines, "\n"), nil
 }

@@ -111,9 +111,9 @@ func (z *Test) Connections() []Connection {
 }
 
 // Watches is that of [Server].
-func (z *Test) Watches() []Watch {
+func (z *Test) Watches(path string, limit int) []Watch {
 	z.t.Helper()
-	value, err := z.Server.Watches()
+	value, err := z.Server.Watches(path, limit)
 	z.check(err)
 	return value
 }
@@ -269,9 +269,9 @@ func (z *Test) Explain(path string) string {
 }
 
 // History is that of [Server].
-func (z *Test) History(limit int) []Entry {
+func (z *Test) History(filter HistoryFilter) []Entry {
 	z.t.Helper()
-	value, err := z.Server.History(limit)
+	value, err := z.Server.History(filter)
 	z.check(err)
 	return value
 }

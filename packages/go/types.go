@@ -20,8 +20,7 @@ type When struct {
 	// Expiry stands for expiries of sessions.
 	Expiry bool `json:"expiry,omitempty"`
 	// Path has * for any characters in one name; /services/** is everything below /services.
-	Path string `json:"path,omitempty"`
-	// Session is an id, "0x…".
+	Path       string `json:"path,omitempty"`
 	Session    string `json:"session,omitempty"`
 	Connection string `json:"connection,omitempty"`
 	Listener   string `json:"listener,omitempty"`

@@ -235,6 +235,72 @@ func TestAnyCallIsMadeWithJSONAndWithBytes(t *testing.T) {
 	}
 }
 
+func TestASessionIsNamedByItsNodeWhereverOneIsAskedFor(t *testing.T) {
+	t.Parallel()
+	zk := zkmini.Run(t)
+	conn, _ := connect(t, zk)
+	other, _ := connect(t, zk)
+	create(t, conn, "/member", "", gozk.FlagEphemeral)
+	zk.PutEphemeral("/ours", "x", "/member")
+	if owner := zk.Tree("/ours", 0).Stat.EphemeralOwner; owner != zkmini.SessionID(conn.SessionID()) {
+		t.Error(owner)
+	}
+	rule := zk.Fault(zkmini.When{Op: "getData", Session: "/member"}, zkmini.Then{Fail: "NOAUTH"})
+	if _, _, err := conn.Get("/ours"); !errors.Is(err, gozk.ErrNoAuth) {
+		t.Error(err)
+	}
+	if _, _, err := other.Get("/ours"); err != nil {
+		t.Error(err)
+	}
+	rule.Remove()
+	for _, entry := range zk.History(zkmini.HistoryFilter{Session: "/member", Kind: "request,connect"}) {
+		if entry.Session != zkmini.SessionID(conn.SessionID()) {
+			t.Error(entry)
+		}
+	}
+	zk.Put("/plain", "")
+	_, ofFault := zk.Server.Fault(zkmini.When{Op: "*", Session: "/plain"}, zkmini.Then{Fail: "NOAUTH"})
+	_, ofHistory := zk.Server.History(zkmini.HistoryFilter{Session: "/plain"})
+	for _, err := range []error{ofFault, ofHistory, zk.Server.PutEphemeral("/c", "", "/plain")} {
+		if err == nil || !strings.Contains(err.Error(), "not ephemeral") {
+			t.Error(err)
+		}
+	}
+}
+
+func TestWatchesAndTheHistoryAreNarrowedDown(t *testing.T) {
+	t.Parallel()
+	zk := zkmini.Run(t)
+	conn, _ := connect(t, zk)
+	for _, path := range []string{"/a/1", "/a/2", "/b"} {
+		zk.Put(path, "")
+		if _, _, _, err := conn.GetW(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if all, some, first := zk.Watches("", 0), zk.Watches("/a/*", 0), zk.Watches("", 1); len(all) != 3 || len(some) != 2 || len(first) != 1 {
+		t.Error(all, some, first)
+	}
+	made := zk.History(zkmini.HistoryFilter{Path: "/a/*", Kind: "transaction"})
+	if len(made) != 2 || made[0].Path != "/a/1" {
+		t.Fatal(made)
+	}
+	for name, filter := range map[string]zkmini.HistoryFilter{
+		"/a/1": {Kind: "transaction", BeforeSeq: made[1].Seq, Limit: 1},
+		"/a/2": {Kind: "transaction", SinceSeq: made[0].Seq, Limit: 1},
+		"/b":   {Kind: "transaction", Since: made[1].Zxid},
+	} {
+		if found := zk.History(filter); len(found) != 1 || found[0].Path != name {
+			t.Errorf("%+v: %v", filter, found)
+		}
+	}
+	for _, entry := range zk.History(zkmini.HistoryFilter{Story: true}) {
+		if entry.Kind == "request" {
+			t.Error(entry)
+		}
+	}
+}
+
 func TestTheServerOfATestHasEveryMethodWithoutTheError(t *testing.T) {
 	failure := reflect.TypeOf((*error)(nil)).Elem()
 	for _, kind := range []reflect.Type{reflect.TypeOf(&zkmini.Test{}), reflect.TypeOf(&zkmini.TestRule{})} {
@@ -303,7 +369,7 @@ func TestWhoIsThereIsTold(t *testing.T) {
 	if _, _, _, err := conn.GetW("/member"); err != nil {
 		t.Fatal(err)
 	}
-	sessions, connections, watches := zk.Sessions(), zk.Connections(), zk.Watches()
+	sessions, connections, watches := zk.Sessions(), zk.Connections(), zk.Watches("", 0)
 	if len(sessions) != 1 || sessions[0].ID != id || sessions[0].TimeoutMs != 4000 || !reflect.DeepEqual(sessions[0].Ephemerals, []string{"/member"}) {
 		t.Errorf("%+v", sessions)
 	}
@@ -313,7 +379,7 @@ func TestWhoIsThereIsTold(t *testing.T) {
 	if len(watches) != 1 || watches[0] != (zkmini.Watch{Path: "/member", Kind: "data", Session: id, Connection: connections[0].ID}) {
 		t.Errorf("%+v", watches)
 	}
-	entries := zk.History(3)
+	entries := zk.History(zkmini.HistoryFilter{Limit: 3})
 	if len(entries) != 3 || !strings.HasSuffix(entries[2].String(), "request      session "+id+": getData /member") {
 		t.Errorf("%v", entries)
 	}
