@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 )
@@ -24,12 +25,13 @@ type When struct {
 	Session    string `json:"session,omitempty"`
 	Connection string `json:"connection,omitempty"`
 	Listener   string `json:"listener,omitempty"`
-	// Nth is the one case alone, from 1; Every each so many-th; Times at most so many.
+	// Nth is the one case alone, from 1; Every each so many-th; Times at most so many, where 0 is no limit.
 	Nth   int `json:"nth,omitempty"`
 	Every int `json:"every,omitempty"`
 	Times int `json:"times,omitempty"`
-	// Probability is that of a case; the same Seed makes the same choice again.
-	Probability float64 `json:"probability,omitempty"`
+	// Probability is that of a case; the same Seed makes the same choice again. With 0 chance decides nothing, and a negative one
+	// stands for 0, as in the MaxAge of an http.Cookie: the rule fits no case.
+	Probability float64 `json:"-"`
 	Seed        uint64  `json:"seed,omitempty"`
 }
 
@@ -40,10 +42,16 @@ func (w When) MarshalJSON() ([]byte, error) {
 	if w.Op != "" {
 		ops = strings.Split(w.Op, ",")
 	}
+	var probability *float64
+	if w.Probability != 0 {
+		meant := math.Max(w.Probability, 0)
+		probability = &meant
+	}
 	return json.Marshal(struct {
 		fields
-		Ops []string `json:"op,omitempty"`
-	}{fields(w), ops})
+		Ops         []string `json:"op,omitempty"`
+		Probability *float64 `json:"probability,omitempty"`
+	}{fields(w), ops, probability})
 }
 
 // Moment is before or after a request is applied.

@@ -181,16 +181,25 @@ func TestEveryFaultIsUnderstoodByTheServer(t *testing.T) {
 	zk.ClearFaults()
 }
 
-func TestARuleThatIsGoneIsRemovedWithoutAnError(t *testing.T) {
+func TestARuleOfNoCasesAndOneThatIsGoneAreRules(t *testing.T) {
 	t.Parallel()
 	zk := zkmini.Run(t)
 	conn, _ := connect(t, zk)
+	never := zk.Fault(zkmini.When{Op: "create", Probability: -1, Seed: 7}, zkmini.Then{Fail: "NOAUTH"})
+	create(t, conn, "/a", "", 0)
+	if never.Fired() != 0 {
+		t.Error(never.Text, never.Hits())
+	}
 	always := zk.Fault(zkmini.When{Op: "create"}, zkmini.Then{Fail: "NOAUTH"})
-	if _, err := conn.Create("/b", nil, 0, gozk.WorldACL(gozk.PermAll)); !errors.Is(err, gozk.ErrNoAuth) {
-		t.Error(err)
+	for range [2]int{} {
+		if _, err := conn.Create("/b", nil, 0, gozk.WorldACL(gozk.PermAll)); !errors.Is(err, gozk.ErrNoAuth) {
+			t.Error(err)
+		}
 	}
 	always.Remove()
 	always.Remove()
+	zk.ResetAll()
+	never.Remove()
 }
 
 func TestTheTreeGoesOutAndIn(t *testing.T) {
