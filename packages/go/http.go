@@ -56,6 +56,9 @@ func (s *Server) send(method, path, contentType string, body []byte, accept stri
 	if accept != "" {
 		request.Header.Set("Accept", accept)
 	}
+	if s.token != "" {
+		request.Header.Set("Authorization", "Bearer "+s.token)
+	}
 	client := http.Client{Transport: transport, Timeout: s.timeout}
 	response, err := client.Do(request)
 	if err != nil {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +17,8 @@ type Server struct {
 	Hosts string
 	// HTTP is the URL of the server's control, and of its page.
 	HTTP string
+	// Token of its HTTP, if it wants one.
+	token string
 	// Time in which a call is answered.
 	timeout time.Duration
 	process *process
@@ -41,40 +42,18 @@ func Start(ctx context.Context, options ...Option) (*Server, error) {
 		return nil, err
 	}
 	server := &Server{Hosts: strings.Join(ready.Listen, ","), HTTP: ready.HTTP, timeout: callTimeout, process: process}
-	if !s.isEnsemble {
-		return server, nil
+	if s.isEnsemble {
+		server.HTTP = "http://" + ready.HTTPOn[0]
 	}
-	server.HTTP = "http://" + ready.HTTPOn[0]
-	servers, err := server.Servers()
+	err = server.checkAPI()
+	if err == nil && s.isEnsemble {
+		server.Hosts, err = server.addresses()
+	}
 	if err != nil {
 		process.kill()
 		return nil, err
 	}
-	addresses := []string{}
-	for _, info := range servers {
-		addresses = append(addresses, info.Address)
-	}
-	server.Hosts = strings.Join(addresses, ",")
 	return server, nil
-}
-
-// Attach returns a server that runs already: at a URL, or with "" the one of `zk-mini exec`. Stop leaves it alone.
-func Attach(address string) (*Server, error) {
-	hosts := ""
-	if address == "" {
-		address, hosts = os.Getenv("ZK_MINI_HTTP"), os.Getenv("ZK_HOSTS")
-	}
-	if address == "" {
-		return nil, errors.New("zkmini: no server to attach to: give its URL, or run under `zk-mini exec`, which sets ZK_MINI_HTTP")
-	}
-	parsed, err := url.Parse(address)
-	if err != nil || parsed.Host == "" {
-		return nil, fmt.Errorf("zkmini: %q is not the URL of a server, such as http://127.0.0.1:2181", address)
-	}
-	if hosts == "" {
-		hosts = parsed.Host
-	}
-	return &Server{Hosts: hosts, HTTP: parsed.Scheme + "://" + parsed.Host, timeout: callTimeout}, nil
 }
 
 // Stop stops the server.

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -326,7 +328,67 @@ func TestAttachUsesTheServerOfExecAndLeavesItRunning(t *testing.T) {
 	if _, err := zkmini.Attach(""); err == nil || !strings.Contains(err.Error(), "zk-mini exec") {
 		t.Error(err)
 	}
-	if _, err := zkmini.Attach("localhost"); err == nil || !strings.Contains(err.Error(), "not the URL") {
+	for _, address := range []string{"localhost", "localhost:2181", "http://localhost", "https://localhost:2181", "http://localhost:2181/v1"} {
+		if _, err := zkmini.Attach(address); err == nil || !strings.Contains(err.Error(), "write http://HOST:PORT") {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+}
+
+func TestAttachFindsAllServersOfAnEnsemble(t *testing.T) {
+	t.Parallel()
+	for _, zk := range []*zkmini.Test{zkmini.Run(t), zkmini.Run(t, zkmini.Servers(3))} {
+		attached, err := zkmini.Attach(zk.HTTP + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if attached.Hosts != zk.Hosts || attached.HTTP != zk.HTTP {
+			t.Error(attached.Hosts, attached.HTTP)
+		}
+		if named, err := zkmini.Attach(zk.HTTP, zkmini.Hosts("zk:1,zk:2")); err != nil || named.Hosts != "zk:1,zk:2" {
+			t.Error(named, err)
+		}
+	}
+}
+
+// Returns the URL of a server that tells a version of the API to those who have a token.
+func fakeServer(t *testing.T, version int, token string) string {
+	fake := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {
+		switch {
+		case strings.TrimPrefix(in.Header.Get("Authorization"), "Bearer ") != token:
+			out.WriteHeader(http.StatusUnauthorized)
+			fmt.Fprint(out, `{"error":{"code":"unauthorized","message":"the token is missing or wrong"}}`)
+		case in.URL.Path == "/v1/servers":
+			fmt.Fprint(out, "[]")
+		default:
+			fmt.Fprintf(out, `{"api":%d}`, version)
+		}
+	}))
+	t.Cleanup(fake.Close)
+	return fake.URL
+}
+
+func TestAttachBringsTheToken(t *testing.T) {
+	t.Parallel()
+	address := fakeServer(t, 1, "0123456789abcdef")
+	if zk, err := zkmini.Attach(address, zkmini.Token("0123456789abcdef\n")); err != nil || "http://"+zk.Hosts != address {
+		t.Error(zk, err)
+	}
+	var refusal *zkmini.Error
+	if _, err := zkmini.Attach(address); !errors.As(err, &refusal) || refusal.Status != 401 {
 		t.Error(err)
+	}
+}
+
+func TestAnotherVersionOfTheAPIIsRefused(t *testing.T) {
+	t.Parallel()
+	address := fakeServer(t, 2, "token")
+	_, attached := zkmini.Attach(address, zkmini.Token("token"))
+	ready := fmt.Sprintf(`{"listen":["127.0.0.1:1"],"http":%q}`, fakeServer(t, 2, ""))
+	_, started := zkmini.Start(context.Background(), zkmini.Program(script(t, "echo '"+ready+"'; exec cat")))
+	for _, err := range []error{attached, started} {
+		if err == nil || !strings.Contains(err.Error(), "speaks version 2 of the API, and this package speaks version 1") {
+			t.Error(err)
+		}
 	}
 }
