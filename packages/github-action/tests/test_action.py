@@ -49,6 +49,17 @@ class Action(Case):
             self.job.action(ACTION / "stop", {})
             self.assertFalse(self.job.failed, self.job.output)
 
+    def test_several_servers_in_the_background_are_all_stopped(self):
+        hosts = [self.start()["hosts"], self.start()["hosts"]]
+        self.assertEqual([word(server, "ruok") for server in hosts], ["imok", "imok"])
+        self.assertEqual(self.job.environment["ZK_HOSTS"], hosts[1])
+        self.job.action(ACTION / "stop", {})
+        self.assertFalse(self.job.failed, self.job.output)
+        self.assertEqual([word(server, "ruok") for server in hosts], [None, None])
+        self.assertEqual(self.job.output.count("zk-mini: stopped\n"), 2)
+        self.job.action(ACTION / "stop", {})
+        self.assertIn("no server was started", self.job.output)
+
     def test_a_server_that_does_not_start_says_why(self):
         self.start(options="--no-such-option")
         self.assertTrue(self.job.failed)
@@ -78,6 +89,13 @@ class Action(Case):
         self.assertFalse(self.job.failed, self.job.output)
         self.assertNotEqual(outputs["program"], str(PROGRAM))
 
+    def test_the_path_that_the_action_has_told_can_be_given_to_it(self):
+        program = self.start(command="true")["program"]
+        for source in (program, str(PROGRAM)):
+            outputs = self.start(**{"from": source, "command": "zk-mini --version"})
+            self.assertFalse(self.job.failed, self.job.output)
+            self.assertEqual(outputs["program"], program)
+
     def test_the_program_comes_from_an_address_if_it_is_the_right_one(self):
         handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=PROGRAM.parent)
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -86,8 +104,9 @@ class Action(Case):
         self.addCleanup(server.shutdown)
         address = f"http://127.0.0.1:{server.server_port}/{PROGRAM.name}"
         sha256 = hashlib.sha256(PROGRAM.read_bytes()).hexdigest()
-        self.start(**{"from": address, "sha256": sha256, "command": "zk-mini --version"})
-        self.assertFalse(self.job.failed, self.job.output)
+        for right in (sha256, sha256.upper()):
+            self.start(**{"from": address, "sha256": right, "command": "zk-mini --version"})
+            self.assertFalse(self.job.failed, self.job.output)
         for wrong, said in [("0" * 64, f"is {sha256}, not 000"), ("", "needs the input sha256")]:
             self.job.failed = False
             self.start(**{"from": address, "sha256": wrong, "command": "echo not reached"})
