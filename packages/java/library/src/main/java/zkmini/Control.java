@@ -96,6 +96,28 @@ public abstract class Control {
     }
 
     /**
+     * Returns the watches on some paths. More than 10,000 are an error.
+     *
+     * @param pattern a path, with {@code *} and {@code **} as in a fault
+     * @return the watches, sorted by path
+     */
+    public List<Watch> watches(String pattern) {
+        return JsonObject.objects(http.getList("/v1/watches?path=" + Paths.encode(pattern)), Watch::new);
+    }
+
+    /**
+     * Returns the first watches on some paths.
+     *
+     * @param pattern a path, with {@code *} and {@code **} as in a fault
+     * @param limit maximum number of watches
+     * @return the watches, sorted by path
+     */
+    public List<Watch> watches(String pattern, int limit) {
+        String query = "?limit=" + limit + "&path=" + Paths.encode(pattern);
+        return JsonObject.objects(http.getList("/v1/watches" + query), Watch::new);
+    }
+
+    /**
      * Ends a session as if its client had been silent for its timeout: its ephemeral nodes go, and it is told.
      *
      * @param pathOrSession path of an ephemeral node of the session, or its id, {@code 0x…}
@@ -132,12 +154,30 @@ public abstract class Control {
     }
 
     /**
+     * Closes the connection of a session, as {@link #disconnect(String)} does.
+     *
+     * @param session id of the session, as the client has it ({@code ZooKeeper.getSessionId()})
+     */
+    public void disconnect(long session) {
+        disconnect(Paths.sessionId(session));
+    }
+
+    /**
      * Stops to hear a session, and to speak to it. It expires, unless it is thawed in time.
      *
      * @param pathOrSession path of an ephemeral node of the session, or its id, {@code 0x…}
      */
     public void freeze(String pathOrSession) {
         toSession(pathOrSession, "freeze");
+    }
+
+    /**
+     * Stops to hear a session, as {@link #freeze(String)} does.
+     *
+     * @param session id of the session, as the client has it ({@code ZooKeeper.getSessionId()})
+     */
+    public void freeze(long session) {
+        freeze(Paths.sessionId(session));
     }
 
     /**
@@ -149,13 +189,17 @@ public abstract class Control {
         toSession(pathOrSession, "thaw");
     }
 
+    /**
+     * Hears a session again, as {@link #thaw(String)} does.
+     *
+     * @param session id of the session, as the client has it ({@code ZooKeeper.getSessionId()})
+     */
+    public void thaw(long session) {
+        thaw(Paths.sessionId(session));
+    }
+
     private void toSession(String pathOrSession, String action) {
-        String session = pathOrSession;
-        if (!Paths.isSession(pathOrSession)) {
-            session = tree(pathOrSession, 0).stat().ephemeralOwner().orElseThrow(
-                    () -> new IllegalArgumentException(pathOrSession + " is not ephemeral, so no session owns it"));
-        }
-        http.post("/v1/sessions/" + session + "/" + action);
+        http.post("/v1/sessions/" + Paths.session(http, pathOrSession) + "/" + action);
     }
 
     /**
@@ -165,7 +209,7 @@ public abstract class Control {
      * @return the rule
      */
     public FaultRule fault(Fault fault) {
-        return new FaultRule(http, http.post("/v1/faults", fault.toJson()));
+        return new FaultRule(http, http.post("/v1/faults", fault.toJson(session -> Paths.session(http, session))));
     }
 
     /** Removes all fault rules. */
@@ -317,11 +361,24 @@ public abstract class Control {
      *
      * @param path its path
      * @param data its data
-     * @param session id of the session that owns it, {@code 0x…}
+     * @param pathOrSession path of another ephemeral node of the session that shall own it, or its id, {@code 0x…}
      * @return its figures
      */
-    public Stat putEphemeral(String path, byte[] data, String session) {
+    public Stat putEphemeral(String path, byte[] data, String pathOrSession) {
+        String session = Paths.session(http, pathOrSession);
         return new Stat(http.put(node(path) + "?ephemeral_owner=" + Paths.encode(session), data).object("stat"));
+    }
+
+    /**
+     * Makes an ephemeral node, with its parents.
+     *
+     * @param path its path
+     * @param data its data
+     * @param session id of the session that owns it, as the client has it ({@code ZooKeeper.getSessionId()})
+     * @return its figures
+     */
+    public Stat putEphemeral(String path, byte[] data, long session) {
+        return putEphemeral(path, data, Paths.sessionId(session));
     }
 
     /**
@@ -414,5 +471,31 @@ public abstract class Control {
      */
     public void restoreYaml(String yaml) {
         http.post("/v1/restore", Http.YAML, yaml.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /**
+     * Makes any call of the HTTP API, in JSON: for what has no method here.
+     *
+     * @param method method of HTTP, such as {@code GET}
+     * @param path path and query, encoded, such as {@code /v1/diff?from=0x1}
+     * @param json body, such as <code>{"mode":"manual"}</code>; null for none
+     * @return the answer
+     */
+    public String call(String method, String path, String json) {
+        byte[] body = json == null ? null : json.getBytes(StandardCharsets.UTF_8);
+        return new String(call(method, path, Http.JSON, body), StandardCharsets.UTF_8);
+    }
+
+    /**
+     * Makes any call of the HTTP API, with bytes: for what has no method here.
+     *
+     * @param method method of HTTP, such as {@code PUT}
+     * @param path path and query, encoded, such as {@code /v1/nodes/a?sequential=true}
+     * @param type type of the body, such as {@code application/octet-stream}
+     * @param body body; null for none
+     * @return the answer
+     */
+    public byte[] call(String method, String path, String type, byte[] body) {
+        return http.send(method, Paths.checked(path), type, body, Http.ANY);
     }
 }

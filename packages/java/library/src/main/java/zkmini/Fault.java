@@ -1,10 +1,12 @@
 package zkmini;
 
+import java.math.BigInteger;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.function.UnaryOperator;
 
 /**
  * Fault to add to a server: when it happens, and what happens then. {@code Fault.on("create").path("/orders/*").once().dropReply()}
@@ -19,16 +21,19 @@ public final class Fault {
         this.then = Collections.singletonMap(action, argument);
     }
 
-    Map<String, Object> toJson() {
+    /** Returns the rule as the server reads it. The argument makes an id of what stands for a session. */
+    Map<String, Object> toJson(UnaryOperator<String> session) {
+        Map<String, Object> where = new LinkedHashMap<>(when);
+        where.computeIfPresent("session", (key, given) -> session.apply((String) given));
         Map<String, Object> rule = new LinkedHashMap<>();
-        rule.put("when", when);
+        rule.put("when", where);
         rule.put("then", then);
         return rule;
     }
 
     @Override
     public String toString() {
-        return Json.write(toJson());
+        return Json.write(toJson(UnaryOperator.identity()));
     }
 
     /**
@@ -109,11 +114,11 @@ public final class Fault {
         /**
          * Narrows to a session.
          *
-         * @param id its id, such as {@code 0x1a2226f1d592494}
+         * @param pathOrSession path of an ephemeral node that it owns when the fault is added, or its id, {@code 0x…}
          * @return this condition
          */
-        public When session(String id) {
-            return with("session", id);
+        public When session(String pathOrSession) {
+            return with("session", pathOrSession);
         }
 
         /**
@@ -173,7 +178,7 @@ public final class Fault {
          * @return this condition
          */
         public When probability(double part, long seed) {
-            return with("probability", part).with("seed", seed);
+            return with("probability", part).with("seed", new BigInteger(Long.toUnsignedString(seed)));
         }
 
         /**

@@ -35,11 +35,21 @@ public final class HistoryQuery {
     /**
      * Keeps entries about this session.
      *
-     * @param id its id, such as {@code 0x1a2226f1d592494}
+     * @param pathOrSession path of an ephemeral node that it owns now, or its id, {@code 0x…}
      * @return this question
      */
-    public HistoryQuery session(String id) {
-        return with("session", id);
+    public HistoryQuery session(String pathOrSession) {
+        return with("session", Paths.session(http, pathOrSession));
+    }
+
+    /**
+     * Keeps entries about this session.
+     *
+     * @param id its id, as the client has it ({@code ZooKeeper.getSessionId()})
+     * @return this question
+     */
+    public HistoryQuery session(long id) {
+        return session(Paths.sessionId(id));
     }
 
     /**

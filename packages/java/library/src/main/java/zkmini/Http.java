@@ -21,13 +21,17 @@ final class Http {
     static final String JSON = "application/json";
     static final String BYTES = "application/octet-stream";
     static final String YAML = "application/yaml";
+    static final String ANY = "*/*";
 
     private final URI base;
+    /** Token that the server wants; null if none. */
+    private final String token;
     /** Says what is known of a server that cannot be reached. */
     private final Supplier<String> remedy;
 
-    Http(URI base, Supplier<String> remedy) {
+    Http(URI base, String token, Supplier<String> remedy) {
         this.base = base;
+        this.token = token;
         this.remedy = remedy;
     }
 
@@ -105,7 +109,8 @@ final class Http {
         return new UnexpectedAnswerException(base + " does not answer as zk-mini does: " + what, cause);
     }
 
-    private byte[] send(String method, String path, String type, byte[] body, String accept) {
+    /** Sends a request, and returns the body of the answer. A body of null is none, and has no type. */
+    byte[] send(String method, String path, String type, byte[] body, String accept) {
         try {
             // A proxy of the system is for other hosts than this one.
             HttpURLConnection connection =
@@ -116,6 +121,9 @@ final class Http {
             connection.setInstanceFollowRedirects(false);
             connection.setUseCaches(false);
             connection.setRequestProperty("Accept", accept);
+            if (token != null) {
+                connection.setRequestProperty("Authorization", "Bearer " + token);
+            }
             // A connection that is kept may be one to a server that has ended since, and Java would send a request twice.
             connection.setRequestProperty("Connection", "close");
             if (body != null) {

@@ -1,5 +1,6 @@
 package zkmini;
 
+import java.math.BigInteger;
 import java.util.List;
 import java.util.Map;
 
@@ -14,7 +15,8 @@ final class Json {
     }
 
     private static void write(Object value, StringBuilder out) {
-        if (value == null || value instanceof Boolean || value instanceof Integer || value instanceof Long) {
+        boolean isWhole = value instanceof Integer || value instanceof Long || value instanceof BigInteger;
+        if (value == null || value instanceof Boolean || isWhole) {
             out.append(value);
         } else if (value instanceof Double) {
             double number = (Double) value;

@@ -30,6 +30,16 @@ final class Paths {
         return "0x" + Long.toHexString(id);
     }
 
+    /** Returns the id of a session, in whose place the path of a node that it owns may stand. */
+    static String session(Http http, String pathOrSession) {
+        if (isSession(pathOrSession)) {
+            return pathOrSession;
+        }
+        Node node = new Node(http.get("/v1/tree?path=" + encode(pathOrSession) + "&depth=0"));
+        return node.stat().ephemeralOwner().orElseThrow(
+                () -> new IllegalArgumentException(pathOrSession + " is not ephemeral, so no session owns it"));
+    }
+
     /** Whether it is an id of a session; otherwise it is a path. */
     static boolean isSession(String pathOrSession) {
         if (pathOrSession.startsWith("0x")) {

@@ -1,7 +1,6 @@
 package zkmini;
 
 import java.net.URI;
-import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 
@@ -60,7 +59,7 @@ public final class ZkMini extends Control implements AutoCloseable {
                             + " ZkMini.attach(URI.create(\"http://localhost:2181\"))",
                     null);
         }
-        return attached(URI.create(http), environment.getOrDefault("ZK_HOSTS", ""));
+        return attach(URI.create(http), environment.get("ZK_HOSTS"), null);
     }
 
     /**
@@ -70,13 +69,33 @@ public final class ZkMini extends Control implements AutoCloseable {
      * @return the server; to close it does not end it
      */
     public static ZkMini attach(URI http) {
-        return attached(http, "");
+        return attach(http, null, null);
     }
 
-    private static ZkMini attached(URI http, String hosts) {
-        Http control = new Http(http, () -> "does a server run there?");
+    /**
+     * Takes a server that runs already, and does not tell how it is reached.
+     *
+     * @param http address of its HTTP, such as {@code http://localhost:2181}
+     * @param hosts connect string for clients; null for that of all servers of an ensemble, and for a single server that of its HTTP,
+     *     which may have a port of its own
+     * @param token token of a server with {@code --http-token-file}; null for one without
+     * @return the server; to close it does not end it
+     */
+    public static ZkMini attach(URI http, String hosts, String token) {
+        String authority = http.getRawAuthority();
+        boolean isWhole = authority != null && authority.matches(".+:\\d+") && http.getPath().matches("/?");
+        if (!isWhole || !"http".equals(http.getScheme())) {
+            throw new StartException(http + " is not the URL of a server: write http://HOST:PORT, such as http://localhost:2181", null);
+        }
+        Http control = new Http(http, token, () -> "does a server run there?");
         checkApi(control);
-        return new ZkMini(hosts.isEmpty() ? http.getAuthority() : hosts, control, null);
+        String known = hosts == null || hosts.isEmpty() ? addresses(control) : hosts;
+        return new ZkMini(known.isEmpty() ? authority : known, control, null);
+    }
+
+    /** Returns the addresses of the servers of an ensemble, with commas; nothing of a single server. */
+    private static String addresses(Http control) {
+        return servers(control).stream().map(ServerInfo::address).collect(Collectors.joining(","));
     }
 
     private static void checkApi(Http control) {
@@ -91,24 +110,22 @@ public final class ZkMini extends Control implements AutoCloseable {
 
     /** Takes a server that was started. That of an ensemble is controlled at the port of HTTP, which no server takes along. */
     static ZkMini started(ServerProcess process, boolean isEnsemble) {
-        JsonObject ready = process.ready();
-        String http = ready.optionalString("http");
-        if ((http == null || isEnsemble) && !ready.list("http_on").isEmpty()) {
-            http = "http://" + ready.strings("http_on").get(0);
-        }
-        if (http == null) {
-            process.stop();
-            throw new StartException(
-                    "the server has no HTTP: leave out `--http off`; beyond loopback give it `--http 127.0.0.1:0`", null);
-        }
-        Http control = new Http(URI.create(http), process::remedy);
         try {
+            JsonObject ready = process.ready();
+            String http = ready.optionalString("http");
+            if ((http == null || isEnsemble) && !ready.list("http_on").isEmpty()) {
+                http = "http://" + ready.strings("http_on").get(0);
+            }
+            if (http == null) {
+                throw new StartException(
+                        "the server has no HTTP: leave out `--http off`; beyond loopback give it `--http 127.0.0.1:0`", null);
+            }
+            Http control = new Http(URI.create(http), null, process::remedy);
             checkApi(control);
-            String hosts = isEnsemble
-                    ? servers(control).stream().map(ServerInfo::address).collect(Collectors.joining(","))
-                    : String.join(",", ready.strings("listen"));
+            String hosts = isEnsemble ? addresses(control) : String.join(",", ready.strings("listen"));
             return new ZkMini(hosts, control, process);
-        } catch (ZkMiniException e) {
+        } catch (RuntimeException e) {
+            // Also of what is no zk-mini.
             process.stop();
             throw e;
         }

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.math.BigInteger;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
@@ -63,6 +64,7 @@ class JsonTest {
         text.append("\uD83D\uDE00").append('\uD800');
         List<Object> value = Arrays.asList(text.toString(), 1L, -0.5, true, null, Collections.singletonMap("k", "v"));
         assertEquals(value, JsonReader.read(Json.write(value)));
+        assertEquals("18446744073709551615", Json.write(new BigInteger("18446744073709551615")));
     }
 
     @Test

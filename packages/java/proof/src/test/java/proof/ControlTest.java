@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
 import java.net.ServerSocket;
 import java.net.URI;
 import java.nio.file.Files;
@@ -16,9 +18,12 @@ import java.time.Instant;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
+import java.util.stream.Collectors;
 import org.apache.zookeeper.CreateMode;
+import org.apache.zookeeper.KeeperException;
 import org.apache.zookeeper.Watcher.Event.KeeperState;
 import org.apache.zookeeper.ZooDefs;
 import org.apache.zookeeper.ZooKeeper;
@@ -189,16 +194,78 @@ class ControlTest {
         removed.close();
         zk.clearFaults();
         assertThrows(NotFoundException.class, removed::fired);
+        String negative = zk.fault(Fault.on("getData").probability(0.5, -7).dropReply()).text();
+        assertTrue(negative.contains("seed 18446744073709551609"), negative);
         RefusedException refused = assertThrows(RefusedException.class, () -> zk.fault(Fault.on("creat").dropReply()));
         assertEquals(400, refused.status());
         assertTrue(refused.getMessage().contains("creat"), refused.getMessage());
     }
 
     @Test
+    void aSessionIsNamedByItsNodeItsIdOrItsNumber(ZkMini zk) throws Exception {
+        try (Client client = new Client(zk); Client other = new Client(zk)) {
+            long number = client.zk.getSessionId();
+            String id = "0x" + Long.toHexString(number);
+            client.ephemeral("/member");
+            zk.putEphemeral("/a", new byte[0], "/member");
+            zk.putEphemeral("/b", new byte[0], number);
+            for (String path : Arrays.asList("/a", "/b")) {
+                assertEquals(id, zk.tree(path).stat().ephemeralOwner().get());
+            }
+
+            FaultRule rule = zk.fault(Fault.on("getData").session("/member").fail("NOAUTH"));
+            assertThrows(KeeperException.NoAuthException.class, () -> client.zk.getData("/a", false, null));
+            other.zk.getData("/a", false, null);
+            rule.remove();
+
+            List<HistoryEntry> byNode = zk.history().session("/member").kinds("connect", "transaction").list();
+            assertEquals(id, byNode.get(0).session().get());
+            assertEquals(byNode.size(), zk.history().session(number).kinds("connect", "transaction").list().size());
+
+            zk.freeze(number);
+            assertTrue(zk.sessions().stream().anyMatch(session -> session.isFrozen() && session.id().equals(id)));
+            zk.thaw(number);
+            assertFalse(zk.sessions().stream().anyMatch(Session::isFrozen));
+            zk.disconnect(number);
+            Wait.untilTaken(client.states, KeeperState.Disconnected);
+        }
+        zk.put("/nobodys", "");
+        assertThrows(IllegalArgumentException.class, () -> zk.putEphemeral("/c", new byte[0], "/nobodys"));
+        assertThrows(IllegalArgumentException.class, () -> zk.fault(Fault.on("*").session("/nobodys").dropReply()));
+        assertThrows(IllegalArgumentException.class, () -> zk.history().session("/nobodys"));
+    }
+
+    @Test
+    void watchesAreNarrowedDown(ZkMini zk) throws Exception {
+        try (Client client = new Client(zk)) {
+            for (String path : Arrays.asList("/a/1", "/a/2", "/b")) {
+                client.zk.exists(path, true);
+            }
+            assertEquals(3, zk.watches().size());
+            assertEquals(2, zk.watches("/a/*").size());
+            assertEquals("/a/1", zk.watches("/**", 1).get(0).path());
+            assertEquals(1, zk.watches("/**", 1).size());
+        }
+    }
+
+    @Test
+    void anyCallIsMade(ZkMini zk) {
+        assertTrue(zk.call("GET", "/metrics", null).contains("\nznode_count "));
+        assertTrue(zk.call("POST", "/v1/clock", "{\"mode\":\"manual\"}").contains("\"mode\":\"manual\""));
+        String made = new String(zk.call("PUT", "/v1/nodes/a%20b", "application/octet-stream", new byte[] {7}));
+        assertTrue(made.contains("\"path\":\"/a b\""), made);
+        assertArrayEquals(new byte[] {7}, zk.get("/a b"));
+        zk.call("POST", "/v1/reset?all=true", null);
+        assertFalse(zk.exists("/a b") || zk.clock().isManual());
+        assertThrows(NotFoundException.class, () -> zk.call("GET", "/v1/none", null));
+        assertThrows(IllegalArgumentException.class, () -> zk.call("GET", "v1/status", null));
+    }
+
+    @Test
     void aRuleTellsWhatItHit(ZkMini zk) throws Exception {
         try (Client client = new Client(zk)) {
             FaultRule rule = zk.fault(Fault.on("create").path("/a").fail("NONODE"));
-            assertThrows(org.apache.zookeeper.KeeperException.NoNodeException.class, () -> client.ephemeral("/a"));
+            assertThrows(KeeperException.NoNodeException.class, () -> client.ephemeral("/a"));
             FaultHit hit = rule.hits().get(0);
             assertEquals(1, hit.number());
             assertEquals("create", hit.op().get());
@@ -340,6 +407,16 @@ class ControlTest {
             assertEquals("", other.log());
         }
         assertTrue(zk.exists("/a"));
+        try (ZkMini ensemble = ZkMini.builder().servers(3).start()) {
+            assertEquals(ensemble.hosts(), ZkMini.attach(ensemble.http()).hosts());
+            assertEquals("zk:1,zk:2", ZkMini.attach(ensemble.http(), "zk:1,zk:2", null).hosts());
+        }
+        List<String> wrong = Arrays.asList(
+                "localhost:2181", "localhost", "http://localhost", "https://localhost:2181", "http://[::1]", "http://localhost:2181/v1");
+        for (String url : wrong) {
+            String message = assertThrows(StartException.class, () -> ZkMini.attach(URI.create(url))).getMessage();
+            assertTrue(message.contains("write http://HOST:PORT"), message);
+        }
         // These tests do not run under `zk-mini exec`.
         assertTrue(assertThrows(StartException.class, ZkMini::attach).getMessage().contains("ZK_MINI_HTTP"));
     }
@@ -359,6 +436,12 @@ class ControlTest {
         StartException hello = assertThrows(StartException.class, () -> ZkMini.builder().program(other).start());
         assertTrue(hello.getMessage().contains("`hello`"), hello.getMessage());
 
+        Path stranger = Files.write(folder.resolve("stranger"), "#!/bin/sh\necho '{\"listen\":7}'\nexec cat\n".getBytes());
+        assertTrue(stranger.toFile().setExecutable(true));
+        Set<ProcessHandle> before = ProcessHandle.current().children().collect(Collectors.toSet());
+        assertThrows(UnexpectedAnswerException.class, () -> ZkMini.builder().program(stranger).start());
+        assertEquals(0, ProcessHandle.current().children().filter(child -> !before.contains(child)).count());
+
         ZkMini closed = ZkMini.start();
         closed.close();
         closed.close();
@@ -369,6 +452,24 @@ class ControlTest {
         assertTrue(assertThrows(UnexpectedAnswerException.class, () -> attachToOneThatSays("{}")).getMessage().contains("`api` is missing"));
         assertTrue(assertThrows(UnexpectedAnswerException.class, () -> attachToOneThatSays("<p>")).getMessage().contains("no JSON"));
         assertTrue(assertThrows(StartException.class, () -> attachToOneThatSays("{\"api\":2}")).getMessage().contains("speaks version 2"));
+    }
+
+    @Test
+    void theTokenIsBrought() throws Exception {
+        Path token = Files.write(folder.resolve("token"), "0123456789abcdef\n".getBytes());
+        String program = ProcessTest.program().toString();
+        ProcessBuilder serve = new ProcessBuilder(program, "serve", "--listen", "127.0.0.1:0", "--ready", "json", "--stop-on-eof");
+        serve.command().addAll(Arrays.asList("--http-token-file", token.toString()));
+        Process server = serve.redirectError(ProcessBuilder.Redirect.DISCARD).start();
+        try (BufferedReader out = new BufferedReader(new InputStreamReader(server.getInputStream()))) {
+            URI http = URI.create(out.readLine().replaceAll(".*\"http\":\"([^\"]+)\".*", "$1"));
+            assertEquals(401, assertThrows(RefusedException.class, () -> ZkMini.attach(http)).status());
+            ZkMini attached = ZkMini.attach(http, null, "0123456789abcdef");
+            attached.put("/a", "x");
+            assertTrue(attached.exists("/a"));
+        } finally {
+            server.destroyForcibly().waitFor();
+        }
     }
 
     /** Attaches to a server that gives one answer. */

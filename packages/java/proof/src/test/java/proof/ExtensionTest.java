@@ -8,6 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.fail;
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass;
 
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.BrokenBarrierException;
@@ -21,6 +24,7 @@ import org.junit.jupiter.api.RepeatedTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.extension.RegisterExtension;
+import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.api.parallel.Execution;
 import org.junit.jupiter.api.parallel.ExecutionMode;
 import org.junit.platform.testkit.engine.EngineExecutionResults;
@@ -208,6 +212,34 @@ class ExtensionTest {
     @Test
     void aServerCanBeKept() {
         assertPassed(run(Kept.class), 2);
+        assertEquals(1, SEEN.size());
+    }
+
+    static class Loaded {
+        private static Path tree;
+
+        @RegisterExtension
+        static final ZkMiniExtension zk = ZkMiniExtension.create().with(builder -> builder.options("--load", tree.toString()));
+
+        @BeforeAll
+        static void before() {
+            zk.server().put("/before", "");
+        }
+
+        @RepeatedTest(2)
+        void loaded(ZkMini server) {
+            SEEN.add(server);
+            assertEquals(Arrays.asList("config", "zookeeper"), server.children("/"));
+            assertEquals("green", server.tree("/config/colour").text());
+            server.put("/config/colour", "blue");
+            server.put("/a", "");
+        }
+    }
+
+    @Test
+    void aTestBeginsWithTheNodesOfTheStart(@TempDir Path folder) throws Exception {
+        Loaded.tree = Files.write(folder.resolve("tree.yaml"), "/config/colour: {data: green}\n".getBytes());
+        assertPassed(run(Loaded.class), 2);
         assertEquals(1, SEEN.size());
     }
 

@@ -85,7 +85,7 @@ class ProcessTest {
     }
 
     /** Returns the program that the library has written, which is the only one there. */
-    private static Path program() throws IOException {
+    static Path program() throws IOException {
         try (Stream<Path> files = Files.walk(Paths.get(System.getenv("XDG_CACHE_HOME"), "zk-mini"))) {
             List<Path> programs = files.filter(Files::isRegularFile).collect(Collectors.toList());
             assertEquals(1, programs.size(), programs::toString);

@@ -30,7 +30,7 @@ import zkmini.ZkMiniException;
  *
  * <ul>
  *   <li>{@code @ExtendWith(ZkMiniExtension.class)} on a class, or {@code @RegisterExtension static} field: one server for the class,
- *       which is reset before each test. Tests that run in parallel get a server each.
+ *       which has the nodes of its start and nothing else before each test. Tests that run in parallel get a server each.
  *   <li>{@code @RegisterExtension} field that is not static, or {@code @ExtendWith} on a method: a server for each test.
  * </ul>
  *
@@ -135,6 +135,10 @@ public final class ZkMiniExtension
         ZkMini server = server(context);
         if (!keep && placeOfServer(context) != context) {
             server.resetAll();
+            String nodes = running(context).nodes;
+            if (!nodes.isEmpty()) {
+                server.restoreYaml(nodes);
+            }
         }
         List<HistoryEntry> last = server.history().limit(1).list();
         context.getStore(namespace).put(BEFORE, last.isEmpty() ? 0 : last.get(0).seq());
@@ -184,11 +188,14 @@ public final class ZkMiniExtension
     }
 
     private ZkMini server(ExtensionContext context) {
+        return running(context).server;
+    }
+
+    private Running running(ExtensionContext context) {
         ExtensionContext place = placeOfServer(context);
         // The key has the id, because a store also shows what is in the stores of outer contexts.
         return place.getStore(namespace)
-                .getOrComputeIfAbsent(SERVER + place.getUniqueId(), key -> new Running(settings), Running.class)
-                .server;
+                .getOrComputeIfAbsent(SERVER + place.getUniqueId(), key -> new Running(settings), Running.class);
     }
 
     /** Context of the class that shares a server. Held apart from the store, which would close it. */
@@ -203,9 +210,12 @@ public final class ZkMiniExtension
     /** Server that ends with the store that holds it: up to JUnit 5.12 by the first of the two, then by the second. */
     private static final class Running implements Store.CloseableResource, AutoCloseable {
         private final ZkMini server;
+        /** Nodes of its start, as YAML; none are no text. */
+        private final String nodes;
 
         private Running(UnaryOperator<ZkMiniBuilder> settings) {
             server = settings.apply(ZkMini.builder()).start();
+            nodes = server.snapshotYaml();
         }
 
         @Override
