@@ -52,12 +52,12 @@ func Attach(address string, options ...AttachOption) (*Server, error) {
 	return server, nil
 }
 
-// Refuses a server that does not speak the API of this package.
+// Refuses a server whose HTTP API is newer than this package.
 func (s *Server) checkAPI() error {
 	status, err := s.Status()
-	if err == nil && status.API != api {
-		err = fmt.Errorf("zkmini: the server at %s speaks version %d of the API, and this package speaks version %d: take the same version of both",
-			s.HTTP, status.API, api)
+	if err == nil && status.API > api {
+		err = fmt.Errorf("zkmini: the server at %s has version %d of the HTTP API, and this package knows version %d: "+
+			"install a newer package, or run an older server", s.HTTP, status.API, api)
 	}
 	return err
 }

@@ -14,6 +14,7 @@ type HistoryFilter struct {
 	// Kind names kinds of entries, several with commas: "transaction,expiry".
 	Kind string
 	// Since keeps what came after this zxid, SinceSeq what came behind the entry with this number, BeforeSeq what came before one.
+	// A negative SinceSeq stands for 0: it begins with the first entry.
 	Since               string
 	SinceSeq, BeforeSeq int64
 	// Story leaves out requests that went well: what they have changed has entries of its own.
@@ -31,8 +32,12 @@ func (s *Server) History(filter HistoryFilter) ([]Entry, error) {
 		}
 		filter.Session = id
 	}
+	sinceSeq := any(filter.SinceSeq)
+	if filter.SinceSeq < 0 {
+		sinceSeq = "0"
+	}
 	return get[[]Entry](s, "/v1/history"+query(map[string]any{
-		"path": filter.Path, "session": filter.Session, "kind": filter.Kind, "since": filter.Since, "since_seq": filter.SinceSeq,
+		"path": filter.Path, "session": filter.Session, "kind": filter.Kind, "since": filter.Since, "since_seq": sinceSeq,
 		"before_seq": filter.BeforeSeq, "story": filter.Story, "limit": filter.Limit,
 	}))
 }

@@ -29,7 +29,10 @@ export interface StartOptions {
 }
 
 export interface AttachOptions {
-  /** Addresses for ZooKeeper clients, if they are not those that the server names itself, as behind a mapped port. */
+  /**
+   * Addresses for ZooKeeper clients. Without them they are those of all servers of an ensemble, and for a single server that of its
+   * HTTP, which may have a port of its own.
+   */
   hosts?: string;
   /** Token of a server that was started with `--http-token-file`. */
   token?: string;
@@ -219,8 +222,7 @@ export interface When {
   expiry?: true;
   /** `*` stands for any characters in one name, `/services/**` for everything below `/services`. */
   path?: string;
-  /** Id of a session, `"0x…"`. */
-  session?: string;
+  session?: Session;
   connection?: string;
   listener?: string;
   /** The nth case alone. */

@@ -298,6 +298,7 @@ func TestWatchesAndTheHistoryAreNarrowedDown(t *testing.T) {
 		"/a/1": {Kind: "transaction", BeforeSeq: made[1].Seq, Limit: 1},
 		"/a/2": {Kind: "transaction", SinceSeq: made[0].Seq, Limit: 1},
 		"/b":   {Kind: "transaction", Since: made[1].Zxid},
+		"/a":   {Kind: "transaction", SinceSeq: -1, Limit: 1},
 	} {
 		if found := zk.History(filter); len(found) != 1 || found[0].Path != name {
 			t.Errorf("%+v: %v", filter, found)

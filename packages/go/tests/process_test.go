@@ -387,7 +387,7 @@ func TestAnotherVersionOfTheAPIIsRefused(t *testing.T) {
 	ready := fmt.Sprintf(`{"listen":["127.0.0.1:1"],"http":%q}`, fakeServer(t, 2, ""))
 	_, started := zkmini.Start(context.Background(), zkmini.Program(script(t, "echo '"+ready+"'; exec cat")))
 	for _, err := range []error{attached, started} {
-		if err == nil || !strings.Contains(err.Error(), "speaks version 2 of the API, and this package speaks version 1") {
+		if err == nil || !strings.Contains(err.Error(), "has version 2 of the HTTP API, and this package knows version 1") {
 			t.Error(err)
 		}
 	}

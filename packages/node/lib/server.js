@@ -50,12 +50,14 @@ class ZkMini {
     this.http = http;
     this.hosts = hosts;
     this.#child = child;
-    this.#token = token;
+    // As in a file, where a line end may follow.
+    this.#token = token?.trim();
   }
 
   async #refuseOtherApi() {
     const { api } = await this.status();
-    if (!(api > API)) return;
+    if (typeof api !== "number") throw new ZkMiniError(`${this.http} answers HTTP, but is no zk-mini`);
+    if (api <= API) return;
     throw new ZkMiniError(
       `the server at ${this.http} has version ${api} of the HTTP API, and this package knows version ${API}:` +
         " install a newer package, or run an older server",
@@ -187,7 +189,8 @@ class ZkMini {
   async fault(when, then) {
     // The server wants both halves of a slow connection.
     const effect = then?.slow ? { ...then, slow: { latency_ms: 0, ...then.slow } } : then;
-    return new Fault(this, await this.call("POST", "/v1/faults", { when, then: effect }));
+    const session = when?.session === undefined ? undefined : await this.#idOf(when.session);
+    return new Fault(this, await this.call("POST", "/v1/faults", { when: { ...when, session }, then: effect }));
   }
 
   async faults() {

@@ -51,11 +51,13 @@ test("attach sends the token, and refuses a newer API", async (t) => {
     assert.equal(headers.authorization, "Bearer of the test");
     return url === "/v1/servers" ? [] : { api: 1 };
   });
-  const attached = await ZkMini.attach(wanting, { token: "of the test" });
+  const attached = await ZkMini.attach(wanting, { token: "of the test\n" });
   assert.equal(attached.http, wanting);
   const newer = await answering(t, () => ({ api: 2 }));
   const message = /version 2 of the HTTP API, and this package knows version 1/;
   await assert.rejects(ZkMini.attach(newer), { name: "ZkMiniError", message });
+  const other = await answering(t, () => ({}));
+  await assert.rejects(ZkMini.attach(other), { name: "ZkMiniError", message: `${other} answers HTTP, but is no zk-mini` });
 });
 
 test("a server that never answers is an error", async (t) => {
@@ -198,6 +200,7 @@ test("errors of the server are typed", async () => {
   await assert.rejects(zk.expire("leader"), { name: "TypeError", message: /not a session: leader/ });
   const message = "GET /commands/stat_reset: stat_reset changes something, so it must be posted";
   await assert.rejects(zk.call("GET", "/commands/stat_reset"), { name: "ServerError", status: 405, code: "unknown", message });
+  await assert.rejects(zk.fault({ op: "*", session: "/none" }, { delay_ms: 5 }), { status: 404 });
   await assert.rejects(zk.fault({ op: "create", pth: "/a" }, { fail: "NONODE" }), { code: "bad_request", message: /unknown field `pth`/ });
   assert.deepEqual(await zk.expireAll(), []);
 });

@@ -150,9 +150,9 @@ def test_options_are_those_of_the_server(tmp_path: Path) -> None:
 
 
 def test_options_by_name_come_before_args() -> None:
-    with ZkMini.start(args=["--compat", "3.9", "--fast", "--compat=3.9"], compat="3.8", fast=False) as zk:
+    with ZkMini.start(args=["--compat", "3.9", "--fast", "--compat=3.9"], compat="3.8", fast=False, tick_ms=70) as zk:
         assert zk.status().compat.startswith("3.8")
-        assert zk.clock().tick_ms == 2000
+        assert zk.clock().tick_ms == 70
 
 
 def test_it_ends_with_a_program_that_is_killed(wait_for: WaitFor) -> None:

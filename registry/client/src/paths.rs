@@ -1,7 +1,7 @@
 //! Operations on several nodes: a path, a tree.
 
 use bytes::Bytes;
-use zk_wire::{Acl, Create2, ErrorCode, Exists, Expected, path};
+use zk_wire::{Acl, Create2, Delete, ErrorCode, Exists, Expected, path};
 
 use crate::call::op_name;
 use crate::client::Client;
@@ -78,8 +78,8 @@ impl Client {
     /// nodes are gone, and it is safe to call again.
     ///
     /// # Errors
-    /// [`Error`]; of the server's codes mostly `NO_NODE` and `NO_AUTH`, and `BAD_ARGUMENTS` for the root, below which nothing is
-    /// deleted then.
+    /// [`Error`]; of the server's codes mostly `NO_NODE`, if the node was not there at first, and `NO_AUTH`. `BAD_ARGUMENTS` for
+    /// `/`, also with a chroot; nothing is deleted then.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -93,6 +93,11 @@ impl Client {
     /// # }
     /// ```
     pub async fn delete_recursive(&self, path: &str) -> Result<(), Error> {
+        if path == "/" {
+            let (op, code) = (op_name::<Delete>(), ErrorCode::BAD_ARGUMENTS);
+            return Err(Error::Server { op, path: path.to_owned(), code });
+        }
+        let mut was_there = false;
         // Down from the node to those without children, then up again.
         let mut doomed = vec![path.to_owned()];
         while let Some(node) = doomed.last() {
@@ -104,16 +109,19 @@ impl Client {
                 Err(error) => error,
             };
             match error.code() {
-                Some(ErrorCode::NOT_EMPTY) => match self.children(node).await {
-                    Ok((names, _)) => {
-                        let below: Vec<_> = names.iter().map(|name| path::join(node, name)).collect();
-                        doomed.extend(below);
+                Some(ErrorCode::NOT_EMPTY) => {
+                    was_there = true;
+                    match self.children(node).await {
+                        Ok((names, _)) => {
+                            let below: Vec<_> = names.iter().map(|name| path::join(node, name)).collect();
+                            doomed.extend(below);
+                        }
+                        Err(error) if error.code() == Some(ErrorCode::NO_NODE) => {}
+                        Err(error) => return Err(error),
                     }
-                    Err(error) if error.code() == Some(ErrorCode::NO_NODE) => {}
-                    Err(error) => return Err(error),
-                },
+                }
                 // Somebody else has deleted it.
-                Some(ErrorCode::NO_NODE) if doomed.len() > 1 => drop(doomed.pop()),
+                Some(ErrorCode::NO_NODE) if was_there => drop(doomed.pop()),
                 _ => return Err(error),
             }
         }

@@ -25,7 +25,8 @@ class Http:
         self.url = url.rstrip("/")
         self.address = parts.netloc
         self.host, self.port = parts.hostname, parts.port
-        self._token = token
+        # As in a file, where a line end may follow.
+        self._token = token and token.strip()
         # What has become of the process, if it is ours.
         self._ending = ending
 

@@ -65,12 +65,17 @@ class ZkMini(Control):
             "--data-dir": data_dir,
             "--compat": compat,
         }
-        arguments = [*args] if fast is None else [*args, f"--fast={str(fast).lower()}"]
+        # The control of an ensemble has a port of its own, unless `args` name one.
+        arguments = ["--http", "127.0.0.1:0"] if servers > 1 else []
+        # Not `--fast=false` behind them, which would still contradict a tick.
+        arguments += [arg for arg in args if fast is None or arg.partition("=")[0] != "--fast"]
+        if fast:
+            arguments.append("--fast")
         for name, value in options.items():
             if value is not None:
                 arguments += [name, os.fspath(value) if isinstance(value, os.PathLike) else str(value)]
         if servers > 1:
-            arguments += ["--servers", str(servers), "--http", "127.0.0.1:0"]
+            arguments += ["--servers", str(servers)]
         process = Process(find_program(program), arguments, start_timeout)
         url = f"http://{process.ready['http_on'][0]}" if servers > 1 else process.ready["http"]
         try:
@@ -88,8 +93,8 @@ class ZkMini(Control):
     def attach(cls, http: Optional[str] = None, *, hosts: Optional[str] = None, token: Optional[str] = None) -> ZkMini:
         """Returns a server that runs already: at a URL, or that of ``zk-mini exec``. `stop` leaves it alone.
 
-        ``hosts`` are its addresses for clients, if they are not those that it names itself, as behind a mapped port; ``token`` is that
-        of its ``--http-token-file``.
+        ``hosts`` are its addresses for clients. Without them they are those of all servers of an ensemble, and for a single server
+        that of its HTTP, which may have a port of its own. ``token`` is that of its ``--http-token-file``.
         """
         url = http or os.environ.get("ZK_MINI_HTTP")
         if not url:
@@ -157,7 +162,10 @@ class ZkMini(Control):
 
 def _refuse_other_api(http: Http) -> None:
     """Raises an error if the HTTP API of a server is newer than this package."""
-    api = http.json("GET", "/v1/status").get("api", 0)
+    try:
+        api = int(http.json("GET", "/v1/status")["api"])
+    except (ValueError, KeyError, TypeError):
+        raise ZkMiniError(f"{http.url} answers HTTP, but is no zk-mini") from None
     if api > _API:
         raise ZkMiniError(
             f"the server at {http.url} has version {api} of the HTTP API, and this package knows version {_API}:"

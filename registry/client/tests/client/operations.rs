@@ -57,7 +57,10 @@ async fn a_tree_is_deleted_with_all_that_comes_meanwhile_and_the_root_is_not() {
     let code = |deleted: Result<(), Error>| deleted.unwrap_err().code();
     assert_eq!(code(client.delete_recursive("/app").await), Some(ErrorCode::NO_NODE));
     assert_eq!(code(client.delete_recursive("/").await), Some(ErrorCode::BAD_ARGUMENTS));
-    assert!(zk.get("/apple").is_some());
+    zk.create("/apple/pie", "").await.unwrap();
+    let below = client_of(&zk).chroot("/apple").connect().await.unwrap();
+    assert_eq!(code(below.delete_recursive("/").await), Some(ErrorCode::BAD_ARGUMENTS));
+    assert!(zk.get("/apple/pie").is_some());
 }
 
 #[tokio::test]

@@ -31,7 +31,8 @@ final class Http {
 
     Http(URI base, String token, Supplier<String> remedy) {
         this.base = base;
-        this.token = token;
+        // As in a file, where a line end may follow.
+        this.token = token == null ? null : token.trim();
         this.remedy = remedy;
     }
 
@@ -160,14 +161,17 @@ final class Http {
     }
 
     private ZkMiniException refusal(int status, byte[] answer) {
-        JsonObject error;
+        String code;
+        String message;
         try {
-            error = object(answer).object("error");
+            JsonObject error = object(answer).object("error");
+            code = error.string("code");
+            message = error.string("message");
         } catch (UnexpectedAnswerException e) {
-            return unexpected("status " + status + ", " + e.getMessage(), e);
+            // The commands of the AdminServer have an error of their own.
+            code = "unknown";
+            message = new String(answer, StandardCharsets.UTF_8);
         }
-        String code = error.string("code");
-        String message = error.string("message");
         return status == 404
                 ? new NotFoundException(status, code, message)
                 : new RefusedException(status, code, message);

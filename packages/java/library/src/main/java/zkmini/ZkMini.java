@@ -100,10 +100,10 @@ public final class ZkMini extends Control implements AutoCloseable {
 
     private static void checkApi(Http control) {
         long api = control.get("/v1/status").number("api");
-        if (api != API) {
+        if (api > API) {
             throw new StartException(
-                    "the server at " + control.base() + " speaks version " + api + " of the API, and this client speaks version " + API
-                            + ": take the same version of both",
+                    "the server at " + control.base() + " has version " + api + " of the HTTP API, and this package knows version " + API
+                            + ": install a newer package, or run an older server",
                     null);
         }
     }

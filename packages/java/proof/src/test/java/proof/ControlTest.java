@@ -258,6 +258,7 @@ class ControlTest {
         zk.call("POST", "/v1/reset?all=true", null);
         assertFalse(zk.exists("/a b") || zk.clock().isManual());
         assertThrows(NotFoundException.class, () -> zk.call("GET", "/v1/none", null));
+        assertEquals(405, assertThrows(RefusedException.class, () -> zk.call("GET", "/commands/stat_reset", null)).status());
         assertThrows(IllegalArgumentException.class, () -> zk.call("GET", "v1/status", null));
     }
 
@@ -451,7 +452,7 @@ class ControlTest {
 
         assertTrue(assertThrows(UnexpectedAnswerException.class, () -> attachToOneThatSays("{}")).getMessage().contains("`api` is missing"));
         assertTrue(assertThrows(UnexpectedAnswerException.class, () -> attachToOneThatSays("<p>")).getMessage().contains("no JSON"));
-        assertTrue(assertThrows(StartException.class, () -> attachToOneThatSays("{\"api\":2}")).getMessage().contains("speaks version 2"));
+        assertTrue(assertThrows(StartException.class, () -> attachToOneThatSays("{\"api\":2}")).getMessage().contains("has version 2"));
     }
 
     @Test
@@ -464,7 +465,7 @@ class ControlTest {
         try (BufferedReader out = new BufferedReader(new InputStreamReader(server.getInputStream()))) {
             URI http = URI.create(out.readLine().replaceAll(".*\"http\":\"([^\"]+)\".*", "$1"));
             assertEquals(401, assertThrows(RefusedException.class, () -> ZkMini.attach(http)).status());
-            ZkMini attached = ZkMini.attach(http, null, "0123456789abcdef");
+            ZkMini attached = ZkMini.attach(http, null, "0123456789abcdef\n");
             attached.put("/a", "x");
             assertTrue(attached.exists("/a"));
         } finally {

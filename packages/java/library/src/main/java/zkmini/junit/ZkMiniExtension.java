@@ -215,7 +215,12 @@ public final class ZkMiniExtension
 
         private Running(UnaryOperator<ZkMiniBuilder> settings) {
             server = settings.apply(ZkMini.builder()).start();
-            nodes = server.snapshotYaml();
+            try {
+                nodes = server.snapshotYaml();
+            } catch (RuntimeException e) {
+                server.close();
+                throw e;
+            }
         }
 
         @Override
