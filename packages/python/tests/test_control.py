@@ -302,7 +302,7 @@ def test_comments_that_keep_a_stream_alive_are_no_events() -> None:
             self.send_response(200)
             self.end_headers()
             if self.path == "/v1/status":
-                self.wfile.write(b"{}")
+                self.wfile.write(b'{"api": 1}')
                 return
             # With an end, so that a stream whose timeout does not come ends with an error of another kind.
             with contextlib.suppress(ConnectionError):
