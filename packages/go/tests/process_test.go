@@ -234,6 +234,15 @@ func TestAServerThatIsStuckIsAskedNotForLongAndEnds(t *testing.T) {
 		if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 			t.Error(err)
 		}
+		// Its threads stop one after the other.
+		var status syscall.WaitStatus
+		var err error = syscall.EINTR
+		for errors.Is(err, syscall.EINTR) {
+			_, err = syscall.Wait4(pid, &status, syscall.WUNTRACED, nil)
+		}
+		if !status.Stopped() {
+			t.Error(status)
+		}
 		f.Fatalf("as it should")
 	})
 	if took := time.Since(begin); took > 30*time.Second || !strings.Contains(text, "does not answer") || !strings.Contains(text, "was killed") {
