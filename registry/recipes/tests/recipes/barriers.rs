@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use zk_client::{Client, CreateMode};
 use zk_mini::testing::{Day, Incident, days};
 use zk_mini::{On, Then};
-use zk_recipes::{Barrier, DoubleBarrier, Error};
+use zk_recipes::{Barrier, BarrierMember, DoubleBarrier, Error};
 use zk_wire::OpCode;
 
 use crate::support::{TIMEOUT, client, count, quiet, soon, until, with_server};
@@ -135,20 +135,22 @@ fn a_node_that_a_crash_has_left_lets_nobody_in_early() {
     });
 }
 
+/// Enters a barrier of three.
+fn enter_with_two(client: &Client) -> JoinHandle<BarrierMember> {
+    let barrier = DoubleBarrier::new(client, PATH, 3);
+    tokio::spawn(async move { barrier.enter().await.unwrap() })
+}
+
 #[test]
 fn a_slow_member_that_has_found_an_old_ready_does_not_close_the_barrier_that_others_have_opened() {
     with_server(async |zk| {
         zk.create(PATH, "").await.unwrap();
         zk.create("/barrier/ready", "").await.unwrap();
-        let enter = |client: Client| {
-            let barrier = DoubleBarrier::new(&client, PATH, 3);
-            tokio::spawn(async move { barrier.enter().await.unwrap() })
-        };
         let _late = zk.fault(On::ops(&[OpCode::DELETE, OpCode::MULTI]).times(1), Then::delay(TIMEOUT / 4));
-        let slow = enter(client(zk).await);
+        let slow = enter_with_two(&client(zk).await);
         until(zk, |zk| count(zk, PATH) == 2).await;
         quiet().await;
-        let (second, third) = (enter(client(zk).await), enter(client(zk).await));
+        let (second, third) = (enter_with_two(&client(zk).await), enter_with_two(&client(zk).await));
         let (second, third) = (soon(second).await.unwrap(), soon(third).await.unwrap());
         let leaving = tokio::spawn(async move { tokio::try_join!(second.leave(), third.leave()) });
         soon(soon(slow).await.unwrap().leave()).await.unwrap();
@@ -163,15 +165,11 @@ fn a_slow_member_does_not_close_the_barrier_even_if_others_removed_the_old_ready
         with_server(async |zk| {
             zk.create(PATH, "").await.unwrap();
             zk.create("/barrier/ready", "").await.unwrap();
-            let enter = |client: Client| {
-                let barrier = DoubleBarrier::new(&client, PATH, 3);
-                tokio::spawn(async move { barrier.enter().await.unwrap() })
-            };
             let late = zk.fault(On::op(OpCode::MULTI).nth(nth), Then::delay(TIMEOUT / 4));
-            let slow = enter(client(zk).await);
+            let slow = enter_with_two(&client(zk).await);
             until(zk, |_| late.fired() == 1).await;
             zk.delete("/barrier/ready").await.unwrap();
-            let (second, third) = (enter(client(zk).await), enter(client(zk).await));
+            let (second, third) = (enter_with_two(&client(zk).await), enter_with_two(&client(zk).await));
             let (second, third) = (soon(second).await.unwrap(), soon(third).await.unwrap());
             let leaving = tokio::spawn(async move { tokio::try_join!(second.leave(), third.leave()) });
             soon(soon(slow).await.unwrap().leave()).await.unwrap();
