@@ -70,10 +70,10 @@ func (s *Server) send(method, path, contentType string, body []byte, accept stri
 		return nil, s.unreachable(err)
 	}
 	if response.StatusCode >= 400 {
-		refusal := struct{ Error *Error }{&Error{Code: "unknown", Message: string(text)}}
+		refusal := struct{ Error Error }{Error{Code: "unknown", Message: string(text)}}
 		_ = json.Unmarshal(text, &refusal) // If it is no JSON, the whole text is the message.
 		refusal.Error.Status, refusal.Error.call = response.StatusCode, method+" "+path
-		return nil, refusal.Error
+		return nil, &refusal.Error
 	}
 	return text, nil
 }

@@ -291,7 +291,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Pump<S> {
 
 #[cfg(test)]
 mod tests {
-    use rpc_wire::{Budget, Format, Frame, Hello, MetadataRef, Reply, VERSION};
+    use rpc_wire::{Frame, Hello, MetadataRef, Reply, VERSION};
     use tokio::io::{AsyncWriteExt, BufWriter, DuplexStream, duplex};
     use tokio::sync::oneshot;
 
@@ -374,15 +374,7 @@ mod tests {
     const DEADLINE: Millis = Millis(60_000);
 
     fn new_session() -> Arc<SharedSession> {
-        let config = Config {
-            service: "test".into(),
-            format: Format::JSON,
-            max_frame: MAX_FRAME,
-            keepalive: Millis(3_000),
-            max_queued: MAX_FRAME,
-            budget: Budget::default(),
-        };
-        Arc::new(SharedSession::new(Session::new(Arc::new(config), DEADLINE)))
+        Arc::new(SharedSession::new(Session::new(Arc::new(Config::for_tests()), DEADLINE)))
     }
 
     /// Sends a call.

@@ -145,7 +145,6 @@ pub(crate) mod testing {
     //! A client's state for tests.
 
     use common::Backoff;
-    use rpc_wire::Format;
 
     use super::*;
     use crate::link::SharedSession;
@@ -155,14 +154,7 @@ pub(crate) mod testing {
 
     /// Makes the state of a client with links that take one call each and whose sessions take none.
     pub(crate) fn shared_with_links(links: usize) -> Shared {
-        let config = Config {
-            service: "test".into(),
-            format: Format::JSON,
-            max_frame: 1 << 20,
-            keepalive: Millis(3_000),
-            max_queued: 1 << 20,
-            budget: rpc_wire::Budget::default(),
-        };
+        let config = Config::for_tests();
         let outliers = OutlierEjection::default();
         let settings = Settings {
             patience: Millis(3_000),

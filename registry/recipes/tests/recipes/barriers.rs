@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tokio::task::{JoinHandle, JoinSet};
 use zk_client::{Client, CreateMode};
 use zk_mini::testing::{Day, Incident, days};
-use zk_mini::{On, Then};
+use zk_mini::{On, Then, ZkMini};
 use zk_recipes::{Barrier, BarrierMember, DoubleBarrier, Error};
 use zk_wire::OpCode;
 
@@ -141,6 +141,16 @@ fn enter_with_two(client: &Client) -> JoinHandle<BarrierMember> {
     tokio::spawn(async move { barrier.enter().await.unwrap() })
 }
 
+/// Enters with two more than the slow member; then all three leave.
+async fn come_and_leave(zk: &ZkMini, slow: JoinHandle<BarrierMember>) {
+    let (second, third) = (enter_with_two(&client(zk).await), enter_with_two(&client(zk).await));
+    let (second, third) = (soon(second).await.unwrap(), soon(third).await.unwrap());
+    let leaving = tokio::spawn(async move { tokio::try_join!(second.leave(), third.leave()) });
+    soon(soon(slow).await.unwrap().leave()).await.unwrap();
+    soon(leaving).await.unwrap().unwrap();
+    assert_eq!(zk.children(PATH).unwrap(), [""; 0]);
+}
+
 #[test]
 fn a_slow_member_that_has_found_an_old_ready_does_not_close_the_barrier_that_others_have_opened() {
     with_server(async |zk| {
@@ -150,12 +160,7 @@ fn a_slow_member_that_has_found_an_old_ready_does_not_close_the_barrier_that_oth
         let slow = enter_with_two(&client(zk).await);
         until(zk, |zk| count(zk, PATH) == 2).await;
         quiet().await;
-        let (second, third) = (enter_with_two(&client(zk).await), enter_with_two(&client(zk).await));
-        let (second, third) = (soon(second).await.unwrap(), soon(third).await.unwrap());
-        let leaving = tokio::spawn(async move { tokio::try_join!(second.leave(), third.leave()) });
-        soon(soon(slow).await.unwrap().leave()).await.unwrap();
-        soon(leaving).await.unwrap().unwrap();
-        assert_eq!(zk.children(PATH).unwrap(), [""; 0]);
+        come_and_leave(zk, slow).await;
     });
 }
 
@@ -169,12 +174,7 @@ fn a_slow_member_does_not_close_the_barrier_even_if_others_removed_the_old_ready
             let slow = enter_with_two(&client(zk).await);
             until(zk, |_| late.fired() == 1).await;
             zk.delete("/barrier/ready").await.unwrap();
-            let (second, third) = (enter_with_two(&client(zk).await), enter_with_two(&client(zk).await));
-            let (second, third) = (soon(second).await.unwrap(), soon(third).await.unwrap());
-            let leaving = tokio::spawn(async move { tokio::try_join!(second.leave(), third.leave()) });
-            soon(soon(slow).await.unwrap().leave()).await.unwrap();
-            soon(leaving).await.unwrap().unwrap();
-            assert_eq!(zk.children(PATH).unwrap(), [""; 0]);
+            come_and_leave(zk, slow).await;
         });
     }
 }

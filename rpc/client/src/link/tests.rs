@@ -28,15 +28,8 @@ struct Caller {
 
 /// Returns the session with a server that takes 100 bytes of arguments.
 fn greeted() -> Arc<SharedSession> {
-    let config = Config {
-        service: "test".into(),
-        format: Format::JSON,
-        max_frame: MAX_FRAME,
-        keepalive: Millis(3_000),
-        max_queued: MAX_FRAME,
-        budget: Budget::default(),
-    };
-    let session = Arc::new(SharedSession::new(Session::new(Arc::new(config), Millis(1_000))));
+    let config = Arc::new(Config::for_tests());
+    let session = Arc::new(SharedSession::new(Session::new(config, Millis(1_000))));
     let hello = Hello {
         version: VERSION,
         format: Format::JSON,

@@ -20,3 +20,18 @@ pub struct Config {
     /// Bytes of messages and replies that a server may send ahead.
     pub budget: Budget,
 }
+
+#[cfg(test)]
+impl Config {
+    /// Parameters for tests.
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            service: "test".into(),
+            format: Format::JSON,
+            max_frame: 1 << 20,
+            keepalive: Millis(3_000),
+            max_queued: 1 << 20,
+            budget: Budget::default(),
+        }
+    }
+}
