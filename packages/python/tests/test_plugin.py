@@ -220,6 +220,7 @@ def test_a_server_that_died_shows_its_log(pytester: pytest.Pytester) -> None:
         import os, signal
         def test_it(zk):
             os.kill(zk.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, zk.pid, os.WEXITED | os.WNOWAIT)
             zk.put('/a')
         """
     )

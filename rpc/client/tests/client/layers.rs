@@ -126,7 +126,7 @@ async fn a_layer_refuses_a_call_before_its_handler_and_hands_over_what_it_knows(
 async fn towers_timeout_and_load_shed_on_a_server_have_their_codes() {
     let permits = permits();
     let limited = service(Arc::clone(&permits)).layer(GlobalConcurrencyLimitLayer::new(1));
-    let limited = limited.layer(LoadShedLayer::new()).layer(TimeoutLayer::new(Duration::from_millis(200)));
+    let limited = limited.layer(LoadShedLayer::new()).layer(TimeoutLayer::new(Duration::from_secs(2)));
     let client = serve(limited).await.connect().await.unwrap();
     let wait = || client.call::<_, String>("wait", &()).into_future();
     let (late, shed) = late_and_shed(tokio::join!(wait(), wait()));
@@ -169,7 +169,7 @@ async fn towers_layers_work_around_the_calls_of_a_client() {
         .layer(MapRequestLayer::new(token))
         .layer(GlobalConcurrencyLimitLayer::new(1))
         .layer(LoadShedLayer::new())
-        .layer(TimeoutLayer::new(Duration::from_millis(200)))
+        .layer(TimeoutLayer::new(Duration::from_secs(2)))
         .layer(MapRequestLayer::new(tell))
         .connect()
         .await
