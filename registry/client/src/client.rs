@@ -1,7 +1,7 @@
 //! The client's handle and its operations.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +37,12 @@ pub struct Client {
     inner: Arc<Inner>,
 }
 
+/// Handle that does not keep the client open; see [`Client::downgrade`].
+#[derive(Clone, Debug)]
+pub struct WeakClient {
+    inner: Weak<Inner>,
+}
+
 /// Result of a create.
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
@@ -63,6 +69,25 @@ impl Client {
 
     pub(crate) fn new(inner: Inner) -> Self {
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Returns a handle that does not keep the client open, for a task that has work only as long as somebody else uses the client.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let zk = zk_mini::ZkMini::start().await?;
+    /// # let client = zk_client::Client::connect(&zk.connect_string()).await?;
+    /// let weak = client.downgrade();
+    /// assert!(weak.upgrade().is_some());
+    /// drop(client);
+    /// assert!(weak.upgrade().is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn downgrade(&self) -> WeakClient {
+        WeakClient { inner: Arc::downgrade(&self.inner) }
     }
 
     /// Returns the current state of the session.
@@ -405,6 +430,14 @@ impl Client {
 
     pub(crate) async fn call<R: Request>(&self, path: &str, request: R) -> Result<R::Response, Error> {
         self.inner.call(path, &request).await
+    }
+}
+
+impl WeakClient {
+    /// Returns a handle that keeps the client open; `None` if the last one was dropped.
+    #[must_use]
+    pub fn upgrade(&self) -> Option<Client> {
+        self.inner.upgrade().map(|inner| Client { inner })
     }
 }
 

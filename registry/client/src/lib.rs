@@ -138,7 +138,7 @@ mod transaction;
 mod watch;
 
 pub use builder::Builder;
-pub use client::{Client, Created};
+pub use client::{Client, Created, WeakClient};
 pub use close::{SessionEnd, close_session, close_session_via};
 pub use connect::{Connect, Connecting, Resolving, Stream, TcpConnect, connect_fn};
 pub use create_mode::CreateMode;

@@ -8,7 +8,9 @@ use zk_wire::path;
 
 use crate::error::Error;
 use crate::node::Node;
-use crate::protected::{again, create, delete, delete_owned, fired, session, to_its_end};
+use crate::protected::{
+    again, create, delete, delete_in_background, delete_owned, fired, session, to_its_end,
+};
 
 /// Name of the recipe in errors.
 const RECIPE: &str = "double barrier";
@@ -276,8 +278,7 @@ impl Drop for BarrierMember {
         if self.is_gone {
             return;
         }
-        let (client, node) = (self.barrier.client.clone(), self.node.clone());
-        self.barrier.client.spawn(async move { delete_owned(&client, &node.path, node.owner).await });
+        delete_in_background(&self.barrier.client, &self.node.path, self.node.owner);
     }
 }
 

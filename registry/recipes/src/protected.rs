@@ -33,11 +33,30 @@ pub(crate) async fn delete(client: &Client, path: &str) -> Result<(), Error> {
 
 /// Deletes an ephemeral node of ours. Ends with the session that owns it: afterwards another client's node may have the name.
 pub(crate) async fn delete_owned(client: &Client, path: &str, owner: SessionId) -> Result<(), Error> {
-    let delete = async || match session(client) == owner {
+    again(client, async || delete_if_owned(client, path, owner).await).await
+}
+
+/// Deletes an ephemeral node of ours like [`delete_owned`], in a task. That does not keep the client open, whose end deletes it, too.
+pub(crate) fn delete_in_background(client: &Client, path: &str, owner: SessionId) {
+    let (weak, clock, path) = (client.downgrade(), client.clock(), path.to_owned());
+    client.spawn(async move {
+        let mut patience = Patience::new(fastrand::u64(..));
+        while let Some(client) = weak.upgrade() {
+            match delete_if_owned(&client, &path, owner).await {
+                Err(error) if error.is_retryable() => {}
+                _ => return,
+            }
+            drop(client);
+            clock.sleep_until(Some(clock.now() + patience.pause())).await;
+        }
+    });
+}
+
+async fn delete_if_owned(client: &Client, path: &str, owner: SessionId) -> Result<(), Error> {
+    match session(client) == owner {
         true => delete(client, path).await,
         false => Ok(()),
-    };
-    again(client, delete).await
+    }
 }
 
 /// Makes something in a task, which goes on if this future is dropped. What it has made is dropped then, too: so what undoes itself

@@ -2,12 +2,16 @@
 
 use std::future::pending;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use common::Clock;
 use common::log::quietly;
 use tokio::sync::watch;
-use zk_client::{Acl, Client, CloseReason, CreateMode, Error, ErrorCode, Expected, SessionState, Watch};
+use zk_client::{
+    Acl, Client, CloseReason, CreateMode, Error, ErrorCode, Expected, SessionState, SessionStates, Watch,
+    WeakClient,
+};
 use zk_wire::path;
 
 use super::core::{Core, Input, Loss, Output, Phase, StepFailure, StepOutcome};
@@ -15,11 +19,15 @@ use super::{Report, Seat, closed};
 use crate::node::Node;
 use crate::protected::find;
 
-/// Owns the core and feeds it.
+/// Owns the core and feeds it. Ends with the client, which it does not keep open: its node goes with the session.
 pub(super) struct Driver {
-    seat: Seat,
-    core: Core,
+    client: WeakClient,
+    states: SessionStates,
     clock: Clock,
+    recipe: &'static str,
+    path: Arc<str>,
+    data: Bytes,
+    core: Core,
     step: Option<Performing>,
     /// Watch on our node, once it is our turn.
     node: Option<Watch>,
@@ -37,26 +45,38 @@ struct Performed {
 
 impl Driver {
     pub(super) fn new(seat: Seat, seed: u64) -> Self {
-        let (core, clock) = (Core::new(seed, seat.terms), seat.client.clock());
-        Self { seat, core, clock, step: None, node: None, queue: None, refused: None }
+        let Seat { client, recipe, path, terms, data } = seat;
+        Self {
+            client: client.downgrade(),
+            states: client.states(),
+            clock: client.clock(),
+            recipe,
+            path,
+            data,
+            core: Core::new(seed, terms),
+            step: None,
+            node: None,
+            queue: None,
+            refused: None,
+        }
     }
 
     /// Runs until the turn is lost for good or withdrawn, or the client is closed.
     pub(super) async fn run(mut self, mut withdrawals: watch::Receiver<()>, reports: watch::Sender<Report>) {
-        let mut states = self.seat.client.states();
-        let first = states.wait_for(|_| true).await;
+        let first = self.states.wait_for(|_| true).await;
         let mut is_open = self.handle_state(first);
         let mut withdrawn = false;
         while is_open {
             if let Some(step) = self.core.poll_output() {
-                self.step = Some(Box::pin(perform(self.seat.clone(), step)));
+                let (client, path, data) = (self.client.clone(), self.path.clone(), self.data.clone());
+                self.step = Some(Box::pin(perform(client, path, data, step)));
             }
             if matches!(self.report(&reports), Phase::Lost(_) | Phase::Withdrawn) {
                 return;
             }
             let input = tokio::select! {
                 biased;
-                state = states.changed() => {
+                state = self.states.changed() => {
                     is_open = self.handle_state(state);
                     None
                 }
@@ -80,7 +100,7 @@ impl Driver {
                 () = self.clock.sleep_until(self.core.poll_deadline()) => Some(Input::Timeout),
             };
             // The core must know of a session before it learns of steps performed in it.
-            if let Some(state) = states.try_changed() {
+            if let Some(state) = self.states.try_changed() {
                 is_open = self.handle_state(Some(state));
             }
             if let Some(input) = input.filter(|_| is_open) {
@@ -88,8 +108,8 @@ impl Driver {
             }
         }
         // Whoever waits for the end of the node must not take an end that nobody has confirmed for it.
-        let is_confirmed = states.current() == SessionState::Closed(CloseReason::Requested);
-        let refused = (!is_confirmed).then(|| closed(self.seat.recipe, &self.seat.path));
+        let is_confirmed = self.states.current() == SessionState::Closed(CloseReason::Requested);
+        let refused = (!is_confirmed).then(|| closed(self.recipe, &self.path));
         reports.send_modify(|report| *report = Report { phase: Phase::Lost(Loss::Closed), refused });
     }
 
@@ -118,13 +138,9 @@ impl Driver {
             }
             Err(error) => {
                 let failure = failure(&error);
-                quietly(
-                    || tracing::debug!(path = %self.seat.path, %error, "{}: a step failed", self.seat.recipe),
-                );
+                quietly(|| tracing::debug!(path = %self.path, %error, "{}: a step failed", self.recipe));
                 if failure == StepFailure::Refused {
-                    quietly(
-                        || tracing::warn!(path = %self.seat.path, %error, "{} refused", self.seat.recipe),
-                    );
+                    quietly(|| tracing::warn!(path = %self.path, %error, "{} refused", self.recipe));
                     self.refused = Some(error);
                 }
                 StepOutcome::Failed(failure)
@@ -141,7 +157,7 @@ impl Driver {
         reports.send_if_modified(|report| {
             let is_new_phase = report.phase != phase;
             if is_new_phase {
-                quietly(|| tracing::debug!(path = %self.seat.path, ?phase, "{}", self.seat.recipe));
+                quietly(|| tracing::debug!(path = %self.path, ?phase, "{}", self.recipe));
             }
             let is_new = is_new_phase || report.refused.is_some() != self.refused.is_some();
             *report = Report { phase: phase.clone(), refused: self.refused.clone() };
@@ -151,8 +167,14 @@ impl Driver {
     }
 }
 
-async fn perform(seat: Seat, step: Output) -> Result<Performed, Error> {
-    let Seat { client, path: parent, data, .. } = seat;
+/// Performs a step; never ends once the client is about to close.
+async fn perform(
+    client: WeakClient,
+    parent: Arc<str>,
+    data: Bytes,
+    step: Output,
+) -> Result<Performed, Error> {
+    let Some(client) = client.upgrade() else { return pending().await };
     let outcome = match step {
         Output::EnsureParent => {
             // Containers, as Curator makes them: a lock that nobody uses any more leaves nothing.

@@ -30,6 +30,8 @@ pub(crate) struct Seat {
 /// Contends as long as it lives; dropping it withdraws in the background.
 #[derive(Debug)]
 pub(crate) struct Contender {
+    /// Keeps the session open; the task does not.
+    _client: Client,
     recipe: &'static str,
     path: Arc<str>,
     /// Dropping it withdraws, too.
@@ -48,12 +50,11 @@ pub(crate) struct Report {
 impl Contender {
     /// Starts the task.
     pub(crate) fn start(seat: Seat) -> Self {
-        let (recipe, path) = (seat.recipe, seat.path.clone());
+        let (client, recipe, path) = (seat.client.clone(), seat.recipe, seat.path.clone());
         let (withdraw, withdrawals) = watch::channel(());
         let (reports, report) = watch::channel(Report { phase: Phase::Joining, refused: None });
-        let client = seat.client.clone();
         client.spawn(Driver::new(seat, fastrand::u64(..)).run(withdrawals, reports));
-        Self { recipe, path, withdraw, report }
+        Self { _client: client, recipe, path, withdraw, report }
     }
 
     /// Returns the progress.

@@ -10,7 +10,7 @@ use super::{Priority, QueueNames, RECIPE};
 use crate::error::Error;
 use crate::guid::Guid;
 use crate::patience::Patience;
-use crate::protected::{again, delete_owned, fired, pause, session, to_its_end};
+use crate::protected::{again, delete_in_background, delete_owned, fired, pause, session, to_its_end};
 use crate::queue_entry::QueueEntry;
 
 /// Queue that loses no entry: an entry is claimed, and removed when it is done. If the client dies, or gives the claim back, the entry
@@ -318,7 +318,6 @@ impl Drop for Claim {
         if self.is_over {
             return;
         }
-        let (client, path, owner) = (self.client.clone(), self.path.clone(), self.owner);
-        self.client.spawn(async move { delete_owned(&client, &path, owner).await });
+        delete_in_background(&self.client, &self.path, self.owner);
     }
 }

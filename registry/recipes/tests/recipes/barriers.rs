@@ -12,7 +12,7 @@ use zk_mini::{On, Then, ZkMini};
 use zk_recipes::{Barrier, BarrierMember, DoubleBarrier, Error};
 use zk_wire::OpCode;
 
-use crate::support::{TIMEOUT, client, count, quiet, soon, until, with_server};
+use crate::support::{TIMEOUT, client, count, ends_without_a_server, quiet, soon, until, with_server};
 
 const PATH: &str = "/barrier";
 
@@ -86,6 +86,16 @@ fn who_gives_up_while_coming_and_who_is_dropped_outside_of_every_runtime_has_lef
         let member = barrier.enter().await.unwrap();
         std::thread::spawn(move || drop(member)).join().unwrap();
         until(zk, |zk| zk.children(PATH).unwrap() == ["ready"]).await;
+    });
+}
+
+#[test]
+fn a_member_that_is_dropped_does_not_keep_its_client() {
+    with_server(async |zk| {
+        let client = client(zk).await;
+        let barrier = DoubleBarrier::new(&client, PATH, 1);
+        let member = barrier.enter().await.unwrap();
+        ends_without_a_server(zk, client, (barrier, member)).await;
     });
 }
 

@@ -7,7 +7,9 @@ use zk_mini::testing::in_virtual_time;
 use zk_mini::{On, Then, ZkMini};
 use zk_recipes::{Error, Holding, Lock, Loss};
 
-use crate::support::{TIMEOUT, builder, client, count, elsewhere, quiet, soon, until, with_server};
+use crate::support::{
+    TIMEOUT, builder, client, count, elsewhere, ends_without_a_server, quiet, soon, until, with_server,
+};
 
 const PATH: &str = "/locks/report";
 
@@ -81,6 +83,28 @@ fn a_dropped_guard_releases_in_the_background_even_while_the_server_is_away() {
         let started = tokio::time::Instant::now();
         assert!(soon(Lock::new(&bob, PATH).acquire()).await.unwrap().is_held());
         assert!(started.elapsed() < TIMEOUT, "nobody waited for the end of the session");
+    });
+}
+
+#[test]
+fn a_dropped_guard_does_not_keep_its_client() {
+    with_server(async |zk| {
+        let ada = client(zk).await;
+        let guard = soon(Lock::new(&ada, PATH).acquire()).await.unwrap();
+        ends_without_a_server(zk, ada, guard).await;
+    });
+}
+
+#[test]
+fn a_guard_keeps_its_client() {
+    with_server(async |zk| {
+        let ada = client(zk).await;
+        let guard = soon(Lock::new(&ada, PATH).acquire()).await.unwrap();
+        drop(ada);
+        tokio::time::sleep(3 * TIMEOUT).await;
+        assert!(guard.is_held());
+        soon(guard.release()).await.unwrap();
+        assert_eq!(count(zk, PATH), 0);
     });
 }
 

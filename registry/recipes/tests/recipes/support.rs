@@ -43,6 +43,15 @@ pub(crate) async fn until(zk: &Handle, condition: impl FnMut(&Handle) -> bool) {
     zk.wait_for(condition, 10 * TIMEOUT).await.unwrap();
 }
 
+/// Asserts that a client ends although no server is there: once its last handle is dropped, with what was `held` by it.
+pub(crate) async fn ends_without_a_server(zk: &ZkMini, client: Client, held: impl Sized) {
+    let mut states = client.states();
+    zk.take_down().await;
+    drop((held, client));
+    assert_eq!(soon(states.wait_for(|_| false)).await, None);
+    zk.bring_up().await.unwrap();
+}
+
 /// Waits until nothing moves any more.
 pub(crate) async fn quiet() {
     tokio::time::sleep(Duration::from_millis(1)).await;

@@ -13,7 +13,7 @@ use zk_mini::{On, Then};
 use zk_recipes::{Error, LockingQueue, Priority, Queue, QueueNames};
 use zk_wire::OpCode;
 
-use crate::support::{TIMEOUT, client, count, quiet, soon, until, with_server};
+use crate::support::{TIMEOUT, client, count, ends_without_a_server, quiet, soon, until, with_server};
 
 const PATH: &str = "/work";
 
@@ -224,6 +224,17 @@ fn an_entry_is_free_again_whenever_and_wherever_its_taker_gives_up() {
         tokio::time::timeout(TIMEOUT / 20, claim.give_back()).await.unwrap_err();
         soon(queue.claim()).await.unwrap().done().await.unwrap();
         assert_eq!(lost.fired(), 1);
+    });
+}
+
+#[test]
+fn a_claim_that_is_dropped_does_not_keep_its_client() {
+    with_server(async |zk| {
+        let client = client(zk).await;
+        let queue = LockingQueue::new(&client, PATH);
+        queue.put("a").await.unwrap();
+        let claim = queue.claim().await.unwrap();
+        ends_without_a_server(zk, client, (queue, claim)).await;
     });
 }
 
