@@ -9,7 +9,7 @@ use zk_wire::path;
 use crate::error::Error;
 use crate::node::Node;
 use crate::protected::{
-    again, create, delete, delete_in_background, delete_owned, fired, session, to_its_end,
+    again, create, delete, delete_in_background, fired, session, to_its_end,
 };
 
 /// Name of the recipe in errors.

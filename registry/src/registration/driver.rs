@@ -1,6 +1,6 @@
 //! The task behind a registration: performs the core's steps with a client.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -8,7 +8,10 @@ use std::task::Poll;
 use bytes::Bytes;
 use common::log::quietly;
 use tokio::sync::watch;
-use zk_client::{Client, Clock, CreateMode, Error, ErrorCode, Expected, SessionState, Watch};
+use zk_client::{
+    Acl, Client, Clock, CreateMode, Error, ErrorCode, Expected, SessionState, SessionStates, Watch,
+    WeakClient,
+};
 
 use super::core::{
     Core, Input, LossReason, Node, NodeInput, NodeName, OnDelete, Output, RegistrationState, StepFailure,
@@ -16,10 +19,10 @@ use super::core::{
 };
 use super::publication::Publication;
 use super::{Report, Wish};
-use crate::codec::Parents;
+use crate::codec::{Codec, Parents};
 use crate::node::{ServiceNode, fired};
 
-/// Owns the core and feeds it.
+/// Owns the core and feeds it. Ends with the client, which it does not keep open: its nodes go with the session.
 pub(crate) struct Driver {
     core: Core,
     clock: Clock,
@@ -29,11 +32,21 @@ pub(crate) struct Driver {
 
 /// One node of the instance, with what is under way for it.
 struct NodeTask {
-    node: ServiceNode,
+    place: Place,
     step: Option<Performing>,
     watch: Option<Watch>,
     /// Error of the last step, if the servers refused it.
     refused: Option<Error>,
+}
+
+/// Where a node of the instance is, and how to reach it.
+#[derive(Clone)]
+struct Place {
+    client: WeakClient,
+    service: Arc<str>,
+    parent: Arc<str>,
+    codec: Arc<dyn Codec>,
+    acl: Arc<[Acl]>,
 }
 
 type Performing = Pin<Box<dyn Future<Output = Result<Performed, Error>> + Send>>;
@@ -53,7 +66,8 @@ impl Driver {
         seed: u64,
         clock: Clock,
     ) -> Self {
-        let nodes = nodes.into_iter().map(|node| NodeTask { node, step: None, watch: None, refused: None });
+        let nodes = nodes.into_iter().map(Place::of);
+        let nodes = nodes.map(|place| NodeTask { place, step: None, watch: None, refused: None });
         Self {
             core: Core::new(seed, publication.names(), publication.id(), on_delete, data),
             clock,
@@ -65,18 +79,17 @@ impl Driver {
     /// Runs until the registration is over or the client is closed.
     pub(crate) async fn run(
         mut self,
-        client: Client,
+        mut states: SessionStates,
         mut wishes: watch::Receiver<Wish>,
         reports: watch::Sender<Report>,
     ) {
-        let mut states = client.states();
         let first = states.wait_for(|_| true).await;
         let mut is_open = self.handle_state(first);
         let mut withdrawn = false;
         while is_open {
             while let Some((index, step)) = self.core.poll_output() {
                 if let Some(task) = self.nodes.get_mut(index) {
-                    task.step = Some(Box::pin(perform(task.node.clone(), step)));
+                    task.step = Some(Box::pin(perform(task.place.clone(), step)));
                 }
             }
             self.report(&reports);
@@ -145,12 +158,21 @@ impl Driver {
             if report.state != next.state
                 && let Some(task) = self.nodes.first()
             {
-                quietly(|| tracing::info!(service = %task.node.service, state = ?next.state, "registration"));
+                quietly(
+                    || tracing::info!(service = %task.place.service, state = ?next.state, "registration"),
+                );
             }
             let is_new = report.differs_from(&next);
             *report = next;
             is_new
         });
+    }
+}
+
+impl Place {
+    fn of(node: ServiceNode) -> Self {
+        let ServiceNode { client, service, path: parent, codec, acl } = node;
+        Self { client: client.downgrade(), service, parent, codec, acl }
     }
 }
 
@@ -171,7 +193,7 @@ impl NodeTask {
     }
 
     fn done(&mut self, performed: Result<Performed, Error>) -> StepOutcome {
-        let service = &self.node.service;
+        let service = &self.place.service;
         match performed {
             Ok(Performed { outcome, watch }) => {
                 self.refused = None;
@@ -213,8 +235,10 @@ fn connection(state: SessionState) -> Option<NodeInput> {
     }
 }
 
-async fn perform(node: ServiceNode, step: Output) -> Result<Performed, Error> {
-    let ServiceNode { client, path: parent, codec, acl, .. } = node;
+/// Performs a step; never ends once the client is about to close.
+async fn perform(place: Place, step: Output) -> Result<Performed, Error> {
+    let Place { client, parent, codec, acl, .. } = place;
+    let Some(client) = client.upgrade() else { return pending().await };
     let outcome = match step {
         Output::EnsureParent => {
             let mode = match codec.parents() {

@@ -64,6 +64,7 @@ pub struct Registration {
     report: watch::Receiver<Report>,
     /// State at the last call of `changed`.
     seen: RegistrationState,
+    /// Keeps the session open; the task does not.
     client: zk_client::Client,
     service: Arc<str>,
 }
@@ -125,7 +126,7 @@ impl Registration {
             refused: None,
             is_over: false,
         });
-        client.spawn(driver.run(client.clone(), wishes, reports));
+        client.spawn(driver.run(client.states(), wishes, reports));
         // From here on, dropping the future drops the guard, which withdraws.
         let seen = RegistrationState::Registering;
         let mut registration = Self { publication, wish, report, seen, client, service };

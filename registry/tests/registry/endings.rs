@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use registry::codec::{Codec, Dubbo, Json};
-use registry::{Error, RegistrationState, Registry, SubscribeOptions, connect_fn};
+use registry::{ConnectionState, Error, RegistrationState, Registry, SubscribeOptions, connect_fn};
 use tokio::time::Instant;
+use zk_mini::testing::in_virtual_time;
 use zk_mini::{Builder, Connector, ZkMini};
 
 use crate::support::{Way, at, members, ports, registry, server, soon};
@@ -48,6 +49,20 @@ async fn instances_of_a_program_that_panics_go_at_once_and_the_panic_goes_on() {
     let error = soon(program).await.unwrap_err();
     assert_eq!(error.into_panic().downcast_ref::<&str>(), Some(&"a defect"));
     assert!(zk.sessions().is_empty());
+}
+
+#[test]
+fn a_registry_ends_with_its_last_handle_although_no_server_is_there() {
+    in_virtual_time(async {
+        let zk = ZkMini::builder().in_memory().auto_advance().start().await.unwrap();
+        let registry = Registry::builder().embedded(&zk).connect().await.unwrap();
+        let registration = registry.register("demo", at(1)).await.unwrap();
+        let mut connection = registry.connection();
+        zk.take_down().await;
+        drop((registry, registration));
+        while soon(connection.changed()).await.is_some() {}
+        assert_eq!(connection.current(), ConnectionState::Closed);
+    });
 }
 
 #[test]
