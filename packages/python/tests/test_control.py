@@ -335,6 +335,14 @@ def test_snapshots(zk: ZkMini) -> None:
         assert zk.get("/a") == b"1"
 
 
+def test_any_call(zk: ZkMini) -> None:
+    zk.put("/a b", "1")
+    assert zk.call("GET", "/v1/tree", {"path": "/a b"})["data"] == "1"
+    assert zk.call("POST", "/v1/clock", body={"mode": "manual"})["mode"] == "manual"
+    with pytest.raises(NotFoundError, match="there is no call"):
+        zk.call("GET", "/v1/nothing")
+
+
 def test_restart_and_reset(zk: ZkMini, client: Any, wait_for: Callable[[Callable[[], object]], None]) -> None:
     client.create("/a", b"1")
     zk.restart()

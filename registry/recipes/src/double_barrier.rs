@@ -8,9 +8,7 @@ use zk_wire::path;
 
 use crate::error::Error;
 use crate::node::Node;
-use crate::protected::{
-    again, create, delete, delete_in_background, fired, session, to_its_end,
-};
+use crate::protected::{again, create, delete, delete_in_background, fired, session, to_its_end};
 
 /// Name of the recipe in errors.
 const RECIPE: &str = "double barrier";

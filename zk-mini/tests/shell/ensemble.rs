@@ -226,6 +226,10 @@ async fn a_frozen_server_is_silent_until_it_is_thawed() {
     assert_eq!(server.info().last_zxid, zk.last_zxid(), "it stays in touch");
     server.thaw().await;
     assert_eq!(raw.reply().await.xid, 5);
+    zk.freeze();
+    assert!(zk.servers().iter().all(|server| server.state == ServerState::Frozen));
+    zk.thaw().await;
+    assert_eq!(server.info().state, ServerState::Running);
 }
 
 #[tokio::test]

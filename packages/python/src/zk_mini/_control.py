@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Literal, Optional, Union
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Literal, Optional, Union
 
 from ._answers import Clock, Connection, Diff, Entry, Json, Node, ServerInfo, Session, Stat, Status, Watch, explanation
 from ._ensemble import Server
@@ -377,6 +377,12 @@ class Control:
             self._http.call("POST", "/v1/restore", body=snapshot.encode(), content_type="application/yaml")
         else:
             self._http.call("POST", "/v1/restore", body=snapshot)
+
+    # Everything else.
+
+    def call(self, method: str, path: str, query: Optional[Mapping[str, Any]] = None, body: Optional[Mapping[str, Any]] = None) -> Any:
+        """Makes any call of the HTTP API, in JSON: for what has no method here."""
+        return self._http.json(method, path, query, body)
 
 
 def _absolute(path: str) -> str:

@@ -28,6 +28,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tower::ServiceExt;
+use zk_mini::ServerState;
 
 use crate::app::App;
 use crate::error::ApiError;
@@ -113,6 +114,12 @@ async fn exchange(
     let _ = tokio::time::timeout(LINGER, close).await;
 }
 
+/// Returns true if the server of the port was stopped: its connections end with the answer that is due.
+fn is_stopped(app: &App) -> bool {
+    let of_port = app.server.shown_server().and_then(|number| app.server.server(number).ok());
+    of_port.is_some_and(|server| server.info().state == ServerState::Stopped)
+}
+
 /// Answers a request: nobody but this function comes between hyper and the routes.
 async fn answer(
     request: Request<Incoming>,
@@ -134,7 +141,7 @@ async fn answer(
     for (name, value) in ALWAYS {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-    if app.at_end.is_set() || place.is_turned_away() {
+    if app.at_end.is_set() || place.is_turned_away() || is_stopped(&app) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     answered.map(|body| Body::new(Working::new(body, place)))

@@ -18,12 +18,15 @@ use axum::response::{IntoResponse, Response};
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::face::Face;
 
 use access::Part;
 use host::Host;
 pub use token::InvalidToken;
 pub(crate) use token::Token;
 
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Checks a request before anything of it is done.
@@ -62,7 +65,7 @@ fn judge(parts: &Parts, app: &App) -> Result<(), ApiError> {
     match is_named_loopback {
         None => return Err(ApiError::bad_request(format!("`{host}` is not HOST or HOST:PORT"))),
         // A token proves more than a name, and other machines call this one by names that it does not know.
-        Some(false) if is_local => {
+        Some(false) if is_local && app.shared.settings.token.is_none() => {
             let foreign = parts.uri.authority().map_or(host, |authority| authority.as_str());
             return Err(forbidden(format!(
                 "the server is not called `{foreign}`; use localhost, 127.0.0.1 or [::1] (this keeps web pages of others out)"
@@ -70,7 +73,7 @@ fn judge(parts: &Parts, app: &App) -> Result<(), ApiError> {
         }
         Some(_) => {}
     }
-    check_page(&parts.headers, host)?;
+    check_page(parts, host, &app.face)?;
     if parts.method == Method::OPTIONS {
         return Err(forbidden("no web page of another origin may send requests here"));
     }
@@ -90,8 +93,9 @@ fn only_host(headers: &HeaderMap) -> Result<&str, ApiError> {
     }
 }
 
-/// Checks that no page but the server's own has sent the request.
-fn check_page(headers: &HeaderMap, host: &str) -> Result<(), ApiError> {
+/// Checks that no page but the server's own has sent the request. Any may have a link to the page.
+fn check_page(parts: &Parts, host: &str, face: &Face) -> Result<(), ApiError> {
+    let headers = &parts.headers;
     let is_own = |name: HeaderName, accepts: &dyn Fn(&str) -> bool| {
         headers.get_all(name).iter().all(|value| value.to_str().is_ok_and(accepts))
     };
@@ -101,12 +105,22 @@ fn check_page(headers: &HeaderMap, host: &str) -> Result<(), ApiError> {
             "the request comes from a web page of another origin; only pages of http://{host} may send requests here"
         )));
     }
-    if !is_own(SEC_FETCH_SITE, &origin::is_same_site) {
+    let is_link = Part::of(&parts.method, parts.uri.path(), face) == Part::Page && follows_link(headers);
+    if !is_link && !is_own(SEC_FETCH_SITE, &origin::is_same_site) {
         return Err(forbidden(
             "the request comes from a web page of another site (Sec-Fetch-Site); only same-origin and none are allowed",
         ));
     }
     Ok(())
+}
+
+/// Returns true if a browser asks for a page to show in a tab of its own: the page that has the link cannot read it.
+fn follows_link(headers: &HeaderMap) -> bool {
+    let is = |name: HeaderName, expected: &str| {
+        let mut values = headers.get_all(name).iter();
+        values.next().is_some_and(|value| value == expected) && values.next().is_none()
+    };
+    is(SEC_FETCH_MODE, "navigate") && is(SEC_FETCH_DEST, "document")
 }
 
 /// Checks that the part is open on the port, or the token is given.

@@ -127,7 +127,9 @@ function actionsOf(row, isAsked) {
     isStopped ? one('start', 'Start', `start ${it} on its port`, false) : stop,
     one('restart', 'Restart', `stop ${it} and start it`),
     isCut ? one('heal', 'Heal', `connect ${it} to the others again`) : one('partition', 'Partition', `cut ${it} off from the others`),
-    isFrozen ? one('thaw', 'Thaw', `let ${it} go on`) : one('freeze', 'Freeze', `let the clients of ${it} hear nothing`),
+    isFrozen
+      ? one('thaw', 'Thaw', state.status?.frozen ? 'all servers are frozen: thaw them together' : `let ${it} go on`, isStopped || state.status?.frozen)
+      : one('freeze', 'Freeze', `let the clients of ${it} hear nothing`),
     button('Lag…', () => askLag(row), {
       title: row.role === 'leader' ? 'a leader does not lag: let another server lead first' : `let ${it} show the past`,
       disabled: isStopped || row.role === 'leader' || isReadOnly(),

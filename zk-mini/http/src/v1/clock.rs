@@ -74,7 +74,9 @@ async fn clock(app: App) -> Json<Clock> {
 
 /// Takes the clock over, moves it, or lets it run. Answers when what that caused has been performed: sessions have expired, events and
 /// replies have been sent.
-#[utoipa::path(post, path = "/clock", tag = "time", request_body = ClockChange, responses(
+#[utoipa::path(
+    post, path = "/clock", operation_id = "change_clock", tag = "time",
+    request_body = ClockChange, responses(
     (status = 200, body = Clock), (status = 400, body = ErrorBody),
     (status = 409, body = ErrorBody, description = "the clock runs by itself"),
 ))]

@@ -54,7 +54,9 @@ impl From<ConnId> for Hex {
 }
 
 /// Connections that speak ZooKeeper's protocol, with or without a session, in the order in which they were accepted.
-#[utoipa::path(get, path = "/connections", tag = "sessions", responses((status = 200, body = [ConnectionBody])))]
+#[utoipa::path(
+    get, path = "/connections", operation_id = "list_connections", tag = "sessions",
+    responses((status = 200, body = [ConnectionBody])))]
 async fn list(app: App) -> Json<Vec<ConnectionBody>> {
     let connection = |info: ConnectionInfo| ConnectionBody {
         id: info.id.into(),
@@ -69,7 +71,9 @@ async fn list(app: App) -> Json<Vec<ConnectionBody>> {
 }
 
 /// Closes a connection. Its session lives on. Answers when it is closed.
-#[utoipa::path(post, path = "/connections/{id}/disconnect", tag = "sessions", params(("id" = Hex, Path)), responses(
+#[utoipa::path(
+    post, path = "/connections/{id}/disconnect", operation_id = "disconnect_connection", tag = "sessions",
+    params(("id" = Hex, Path)), responses(
     (status = 200, body = AffectedConnections), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
 async fn disconnect(app: App, Path(id): Path<String>) -> Result<Json<AffectedConnections>, ApiError> {
@@ -78,7 +82,9 @@ async fn disconnect(app: App, Path(id): Path<String>) -> Result<Json<AffectedCon
 }
 
 /// Silences a connection: nothing that its client sends is handled, and nothing is sent to it.
-#[utoipa::path(post, path = "/connections/{id}/freeze", tag = "sessions", params(("id" = Hex, Path)), responses(
+#[utoipa::path(
+    post, path = "/connections/{id}/freeze", operation_id = "freeze_connection", tag = "sessions",
+    params(("id" = Hex, Path)), responses(
     (status = 200, body = AffectedConnections), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
 async fn freeze(app: App, Path(id): Path<String>) -> Result<Json<AffectedConnections>, ApiError> {
@@ -87,7 +93,9 @@ async fn freeze(app: App, Path(id): Path<String>) -> Result<Json<AffectedConnect
 }
 
 /// Thaws a connection. Answers when what its client has sent has been handled. Without effect on one that is not frozen.
-#[utoipa::path(post, path = "/connections/{id}/thaw", tag = "sessions", params(("id" = Hex, Path)), responses(
+#[utoipa::path(
+    post, path = "/connections/{id}/thaw", operation_id = "thaw_connection", tag = "sessions",
+    params(("id" = Hex, Path)), responses(
     (status = 200, body = AffectedConnections), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
 async fn thaw(app: App, Path(id): Path<String>) -> Result<Json<AffectedConnections>, ApiError> {

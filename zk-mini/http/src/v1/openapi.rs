@@ -5,6 +5,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use utoipa::openapi::path::PathItem;
+use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{Content, Ref, ResponseBuilder};
 use utoipa::{OpenApi, ToSchema};
 use utoipa_axum::router::OpenApiRouter;
@@ -32,6 +33,9 @@ use crate::error::{ApiError, ErrorBody};
 )]
 struct Base;
 
+/// Name of the security scheme.
+const TOKEN: &str = "token";
+
 /// Text of the description.
 #[derive(Clone, Debug)]
 pub(super) struct Description(Bytes);
@@ -51,20 +55,31 @@ pub(super) fn layer(mut api: utoipa::openapi::OpenApi) -> Extension<Description>
     let whole = |path: &str| format!("/v1{}", path.replace("{*", "{"));
     let paths = std::mem::take(&mut api.paths.paths);
     api.paths.paths = paths.into_iter().map(|(path, item)| (whole(&path), refusing(item))).collect();
+    let token = Http::new(HttpAuthScheme::Bearer);
+    api.components.get_or_insert_default().add_security_scheme(TOKEN, SecurityScheme::Http(token));
+    // A server without a token asks for none.
+    api.security = Some(vec![SecurityRequirement::default(), SecurityRequirement::new(TOKEN, [""; 0])]);
     // What derives `Serialize` with text as keys can be written; an empty text would be reported by the handler.
     Extension(Description(serde_json::to_vec(&api).unwrap_or_default().into()))
 }
 
-/// Gives all calls of a path the answer to parameters and bodies that they do not take.
+/// Answers that any call may have.
+const REFUSALS: [(&str, &str); 3] = [
+    ("400", "a parameter or a body that the call does not take"),
+    ("401", "the token is missing or wrong"),
+    ("403", "a request of a web page of others, or from where HTTP is off"),
+];
+
+/// Gives all calls of a path the answers that any may have.
 fn refusing(mut item: PathItem) -> PathItem {
     let operations = [&mut item.get, &mut item.put, &mut item.post, &mut item.delete];
     for operation in operations.into_iter().flatten() {
-        let content = Content::new(Some(Ref::from_schema_name(ErrorBody::name())));
-        let response = ResponseBuilder::new()
-            .description("a parameter or a body that the call does not take")
-            .content("application/json", content)
-            .build();
-        operation.responses.responses.entry("400".into()).or_insert(response.into());
+        for (status, description) in REFUSALS {
+            let content = Content::new(Some(Ref::from_schema_name(ErrorBody::name())));
+            let response = ResponseBuilder::new().description(description);
+            let response = response.content("application/json", content).build();
+            operation.responses.responses.entry(status.into()).or_insert(response.into());
+        }
     }
     item
 }

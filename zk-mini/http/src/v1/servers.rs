@@ -129,7 +129,9 @@ impl ServerBody {
 }
 
 /// Servers of the ensemble, in order; none if this is a single server.
-#[utoipa::path(get, path = "/servers", tag = "servers", responses((status = 200, body = [ServerBody])))]
+#[utoipa::path(
+    get, path = "/servers", operation_id = "list_servers", tag = "servers",
+    responses((status = 200, body = [ServerBody])))]
 async fn list(app: App) -> Json<Vec<ServerBody>> {
     Json(all(&app))
 }
@@ -153,6 +155,7 @@ enum Action {
 /// `freeze` silences it for its clients, until `thaw`. `lead` elects it: all connections of all servers are closed.
 #[utoipa::path(
     post,
+    operation_id = "act_on_server",
     path = "/servers/{server}/{action}",
     tag = "servers",
     params(("server" = usize, Path, description = "From 1"), ("action" = Action, Path)),
@@ -187,6 +190,7 @@ async fn act(app: App, Path((number, action)): Path<(String, String)>) -> Result
 /// Sets how far a server is behind the leader.
 #[utoipa::path(
     post,
+    operation_id = "lag_server",
     path = "/servers/{server}/lag",
     tag = "servers",
     params(("server" = usize, Path, description = "From 1")),

@@ -71,7 +71,9 @@ struct Which {
 }
 
 /// Sessions that are alive, sorted by id.
-#[utoipa::path(get, path = "/sessions", tag = "sessions", responses((status = 200, body = [Session])))]
+#[utoipa::path(
+    get, path = "/sessions", operation_id = "list_sessions", tag = "sessions",
+    responses((status = 200, body = [Session])))]
 async fn list(app: App) -> Result<Json<Vec<Session>>, ApiError> {
     // There may be many, with many nodes.
     blocking_shortly(move || Ok(app.server.sessions().into_iter().map(Session::from).collect()))
@@ -81,7 +83,9 @@ async fn list(app: App) -> Result<Json<Vec<Session>>, ApiError> {
 
 /// Lets sessions expire now, exactly as if their time had run out. Answers when they have ended, and when what that caused has been
 /// sent: watch events, and the end of their connections. Nodes that a fault holds go later.
-#[utoipa::path(post, path = "/sessions/expire", tag = "sessions", request_body = Which, responses(
+#[utoipa::path(
+    post, path = "/sessions/expire", operation_id = "expire_sessions", tag = "sessions",
+    request_body = Which, responses(
     (status = 200, body = AffectedSessions, description = "the sessions that this has ended"),
     (status = 400, body = ErrorBody), (status = 404, body = ErrorBody, description = "no such node, or it has no owner"),
     (status = 503, body = ErrorBody, description = "the disk is lost"),
@@ -115,7 +119,9 @@ async fn expire_many(app: App, Json(which): Json<Which>) -> Result<Json<Affected
 }
 
 /// Lets a session expire now, exactly as if its time had run out. Answers when it has ended, and when what that caused has been sent.
-#[utoipa::path(post, path = "/sessions/{id}/expire", tag = "sessions", params(("id" = Hex, Path)), responses(
+#[utoipa::path(
+    post, path = "/sessions/{id}/expire", operation_id = "expire_session", tag = "sessions",
+    params(("id" = Hex, Path)), responses(
     (status = 200, body = AffectedSessions), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
     (status = 503, body = ErrorBody, description = "the disk is lost"),
 ))]
@@ -125,7 +131,9 @@ async fn expire(app: App, Path(id): Path<String>) -> Result<Json<AffectedSession
 
 /// Closes the connection of a session, which lives on. Answers when it is closed. A session without a connection is left out of the
 /// answer.
-#[utoipa::path(post, path = "/sessions/{id}/disconnect", tag = "sessions", params(("id" = Hex, Path)), responses(
+#[utoipa::path(
+    post, path = "/sessions/{id}/disconnect", operation_id = "disconnect_session", tag = "sessions",
+    params(("id" = Hex, Path)), responses(
     (status = 200, body = AffectedSessions), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
 async fn disconnect(app: App, Path(id): Path<String>) -> Result<Json<AffectedSessions>, ApiError> {
@@ -136,7 +144,9 @@ async fn disconnect(app: App, Path(id): Path<String>) -> Result<Json<AffectedSes
 
 /// Silences the connection of a session, and later ones: nothing that its client sends is handled, and nothing is sent to it. As
 /// time goes, the session expires.
-#[utoipa::path(post, path = "/sessions/{id}/freeze", tag = "sessions", params(("id" = Hex, Path)), responses(
+#[utoipa::path(
+    post, path = "/sessions/{id}/freeze", operation_id = "freeze_session", tag = "sessions",
+    params(("id" = Hex, Path)), responses(
     (status = 200, body = AffectedSessions), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
 async fn freeze(app: App, Path(id): Path<String>) -> Result<Json<AffectedSessions>, ApiError> {
@@ -147,7 +157,9 @@ async fn freeze(app: App, Path(id): Path<String>) -> Result<Json<AffectedSession
 
 /// Thaws a session, also one that has expired meanwhile: its client hears of that now. Answers when what its client has sent has been
 /// handled. Without effect on one that is not frozen.
-#[utoipa::path(post, path = "/sessions/{id}/thaw", tag = "sessions", params(("id" = Hex, Path)), responses(
+#[utoipa::path(
+    post, path = "/sessions/{id}/thaw", operation_id = "thaw_session", tag = "sessions",
+    params(("id" = Hex, Path)), responses(
     (status = 200, body = AffectedSessions), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
 async fn thaw(app: App, Path(text): Path<String>) -> Result<Json<AffectedSessions>, ApiError> {

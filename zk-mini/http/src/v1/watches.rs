@@ -44,7 +44,9 @@ struct Watch {
 }
 
 /// Watches of clients, sorted by path.
-#[utoipa::path(get, path = "/watches", tag = "sessions", params(Which), responses(
+#[utoipa::path(
+    get, path = "/watches", operation_id = "list_watches", tag = "sessions",
+    params(Which), responses(
     (status = 200, body = [Watch]),
     (status = 400, description = "bad pattern, or the answer would be too large", body = ErrorBody),
 ))]

@@ -1,5 +1,7 @@
 //! `GET /v1/openapi.json`, compared with what is served.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -49,6 +51,28 @@ async fn the_description_has_every_call_of_the_contract() {
     for (method, path) in CONTRACT {
         assert!(api["paths"][path][method].is_object(), "{method} {path} is not described");
     }
+}
+
+#[tokio::test]
+async fn a_client_can_be_generated_from_the_description() {
+    let (_zk, http) = start(ZkMini::builder()).await;
+    let api = http.get("/v1/openapi.json").await.json(200);
+    let items = api["paths"].as_object().unwrap().values();
+    let calls: Vec<_> = items.flat_map(|item| METHODS.map(|method| &item[method])).collect();
+    let names: Vec<_> = calls.iter().filter_map(|call| call["operationId"].as_str()).collect();
+    assert!(names.len() >= CONTRACT.len());
+    assert_eq!(
+        names.len(),
+        names.iter().collect::<BTreeSet<_>>().len(),
+        "each has a name of its own: {names:?}"
+    );
+    for call in calls.iter().filter(|call| call.is_object()) {
+        for status in ["400", "401", "403"] {
+            assert!(call["responses"][status].is_object(), "{call}");
+        }
+    }
+    assert_eq!(api["security"], json!([{}, {"token": []}]));
+    assert_eq!(api["components"]["securitySchemes"]["token"], json!({"type": "http", "scheme": "bearer"}));
 }
 
 #[tokio::test]

@@ -97,6 +97,28 @@ async fn pages_of_other_sites_are_refused_even_without_an_origin() {
 }
 
 #[tokio::test]
+async fn a_link_of_any_site_leads_to_the_page_and_to_nothing_else() {
+    let (_zk, http) = start(ZkMini::builder()).await;
+    let link =
+        [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    assert_ne!(get(&http, "/", &link).await.status, 403);
+    assert_ne!(http.send("HEAD", "/", &link, b"").await.status, 403);
+    for path in ["/v1/status", "/command/PING", "/commands/stat", "/metrics"] {
+        assert_eq!(get(&http, path, &link).await.status, 403, "{path}");
+    }
+    assert_eq!(http.send("POST", "/", &link, b"").await.status, 403);
+    for (name, value) in
+        [("sec-fetch-mode", "cors"), ("sec-fetch-dest", "iframe"), ("sec-fetch-dest", "script")]
+    {
+        let other = link.map(|(of, usual)| (of, if of == name { value } else { usual }));
+        assert_eq!(get(&http, "/", &other).await.status, 403, "{name}: {value}");
+    }
+    assert_eq!(get(&http, "/", &link[..2]).await.status, 403);
+    let foreign = [link[0], link[1], link[2], ("host", "evil.example")];
+    assert_eq!(get(&http, "/", &foreign).await.status, 403);
+}
+
+#[tokio::test]
 async fn what_a_form_could_send_is_no_post() {
     let (zk, http) = start(ZkMini::builder()).await;
     for form in [
@@ -220,7 +242,11 @@ async fn a_token_is_wanted_on_loopback_too() {
     let zk = Http::new(settings).share_port(ZkMini::builder()).start().await.unwrap();
     let http = Client { addr: zk.addr().unwrap() };
     http.get("/v1/status").await.error(401);
-    get(&http, "/v1/status", &[("authorization", "Bearer s3cret")]).await.json(200);
+    let known = ("authorization", "Bearer s3cret");
+    get(&http, "/v1/status", &[known]).await.json(200);
+    // A tunnel may lead here from a name of its own.
+    get(&http, "/v1/status", &[known, ("host", "zk.example")]).await.json(200);
+    get(&http, "/v1/status", &[("host", "zk.example")]).await.error(401);
 }
 
 #[tokio::test]

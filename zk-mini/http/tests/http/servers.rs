@@ -8,7 +8,7 @@ use tokio::net::TcpStream;
 use zk_client::{Client, CreateMode};
 use zk_mini::ZkMini;
 
-use crate::support::{self, start};
+use crate::support::{self, LIMIT, start};
 
 /// Starts three servers, and returns a client of HTTP for each.
 async fn three() -> (ZkMini, Vec<support::Client>) {
@@ -198,6 +198,19 @@ async fn a_call_that_cannot_be_done_says_why() {
     let (_zk, single) = start(ZkMini::builder()).await;
     assert_eq!(single.get("/v1/servers").await.json(200), json!([]));
     assert!(single.post("/v1/servers/1/stop", Value::Null).await.error(404).contains("a single server"));
+}
+
+#[tokio::test]
+async fn a_connection_to_a_server_that_is_stopped_ends_with_the_answer_that_is_due() {
+    let (_zk, http) = three().await;
+    let status = "GET /v1/status HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let stop = "POST /v1/servers/1/stop HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n";
+    let mut stream = TcpStream::connect(http[0].addr).await.unwrap();
+    stream.write_all([status, stop, status].concat().as_bytes()).await.unwrap();
+    let mut answers = String::new();
+    tokio::time::timeout(LIMIT, stream.read_to_string(&mut answers)).await.expect("an end").unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 200").count(), 2, "{answers}");
+    assert!(answers.contains("connection: close"), "{answers}");
 }
 
 #[tokio::test]

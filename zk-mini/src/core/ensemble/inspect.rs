@@ -6,9 +6,9 @@ use zk_wire::Zxid;
 
 use super::backlog::Lag;
 use super::members::{Member, ServerSetup};
-use crate::core::Core;
 use crate::core::message::ConnId;
 use crate::core::watch::Watches;
+use crate::core::{Core, Part};
 
 /// Role of a server in an ensemble.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -144,6 +144,7 @@ impl Core {
     #[must_use]
     pub fn servers(&self) -> Vec<ServerInfo> {
         let Some(ensemble) = &self.ensemble else { return Vec::new() };
+        let are_all_frozen = self.is_part_frozen(Part::Server);
         let info = |(at, server): (usize, &super::Server)| ServerInfo {
             server: server.number,
             role: match ensemble.leader {
@@ -156,7 +157,7 @@ impl Core {
             state: match server {
                 super::Server { is_stopped: true, .. } => ServerState::Stopped,
                 super::Server { is_partitioned: true, .. } => ServerState::Partitioned,
-                super::Server { is_frozen: true, .. } => ServerState::Frozen,
+                _ if server.is_frozen || are_all_frozen => ServerState::Frozen,
                 _ if ensemble.leader.is_none() => ServerState::ReadOnly,
                 _ => ServerState::Running,
             },

@@ -69,13 +69,17 @@ struct Removed {
 }
 
 /// Rules, in the order in which they are asked: the first that fires decides.
-#[utoipa::path(get, path = "/faults", tag = "faults", responses((status = 200, body = [Fault])))]
+#[utoipa::path(
+    get, path = "/faults", operation_id = "list_faults", tag = "faults",
+    responses((status = 200, body = [Fault])))]
 async fn list(app: App) -> Json<Vec<Fault>> {
     Json(app.server.faults().into_iter().map(Fault::from).collect())
 }
 
 /// Adds a rule behind the others. It stays until it is removed, or the server stops.
-#[utoipa::path(post, path = "/faults", tag = "faults", request_body = RuleBody, responses(
+#[utoipa::path(
+    post, path = "/faults", operation_id = "add_fault", tag = "faults",
+    request_body = RuleBody, responses(
     (status = 200, body = Fault), (status = 400, body = ErrorBody),
     (status = 409, body = ErrorBody, description = "too many rules"),
 ))]
@@ -86,7 +90,9 @@ async fn add(app: App, Json(body): Json<RuleBody>) -> Result<Json<Fault>, ApiErr
 }
 
 /// A rule, and what it has hit.
-#[utoipa::path(get, path = "/faults/{id}", tag = "faults", params(("id" = Hex, Path)), responses(
+#[utoipa::path(
+    get, path = "/faults/{id}", operation_id = "show_fault", tag = "faults",
+    params(("id" = Hex, Path)), responses(
     (status = 200, body = FaultWithHits), (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
 async fn show(app: App, Path(id): Path<String>) -> Result<Json<FaultWithHits>, ApiError> {
@@ -97,7 +103,9 @@ async fn show(app: App, Path(id): Path<String>) -> Result<Json<FaultWithHits>, A
 }
 
 /// Removes a rule. Connections that it has slowed down are fast again; what else it holds stays held.
-#[utoipa::path(delete, path = "/faults/{id}", tag = "faults", params(("id" = Hex, Path)), responses(
+#[utoipa::path(
+    delete, path = "/faults/{id}", operation_id = "remove_fault", tag = "faults",
+    params(("id" = Hex, Path)), responses(
     (status = 200, body = Fault, description = "the rule, with its last counts"),
     (status = 400, body = ErrorBody), (status = 404, body = ErrorBody),
 ))]
@@ -108,7 +116,9 @@ async fn remove(app: App, Path(id): Path<String>) -> Result<Json<Fault>, ApiErro
 }
 
 /// Removes all rules.
-#[utoipa::path(delete, path = "/faults", tag = "faults", responses((status = 200, body = Removed)))]
+#[utoipa::path(
+    delete, path = "/faults", operation_id = "remove_faults", tag = "faults",
+    responses((status = 200, body = Removed)))]
 async fn remove_all(app: App) -> Json<Removed> {
     let mut faults = app.server.faults();
     faults.retain(|fault| app.server.remove_fault(fault.id));

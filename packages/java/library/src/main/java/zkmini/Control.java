@@ -451,7 +451,7 @@ public abstract class Control {
     }
 
     /** {@return the whole tree, as YAML} */
-    public String snapshotYaml() {
+    public String snapshotText() {
         return new String(http.getBytes("/v1/snapshot", Http.YAML), StandardCharsets.UTF_8);
     }
 
@@ -469,7 +469,7 @@ public abstract class Control {
      *
      * @param yaml such as <code>/config/colour: {data: green}</code>
      */
-    public void restoreYaml(String yaml) {
+    public void restoreText(String yaml) {
         http.post("/v1/restore", Http.YAML, yaml.getBytes(StandardCharsets.UTF_8));
     }
 

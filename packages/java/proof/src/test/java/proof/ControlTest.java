@@ -357,8 +357,8 @@ class ControlTest {
     void theTreeGoesOutAndIn(ZkMini zk) {
         zk.put("/config/colour", "green");
         byte[] snapshot = zk.snapshot();
-        assertEquals("/config: {}\n/config/colour:\n  data: green", zk.snapshotYaml().trim());
-        zk.restoreYaml("/other: {data: blue}");
+        assertEquals("/config: {}\n/config/colour:\n  data: green", zk.snapshotText().trim());
+        zk.restoreText("/other: {data: blue}");
         assertFalse(zk.exists("/config"));
         assertArrayEquals("blue".getBytes(), zk.get("/other"));
         zk.restore(snapshot);

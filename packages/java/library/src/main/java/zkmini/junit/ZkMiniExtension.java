@@ -137,7 +137,7 @@ public final class ZkMiniExtension
             server.resetAll();
             String nodes = running(context).nodes;
             if (!nodes.isEmpty()) {
-                server.restoreYaml(nodes);
+                server.restoreText(nodes);
             }
         }
         List<HistoryEntry> last = server.history().limit(1).list();
@@ -216,7 +216,7 @@ public final class ZkMiniExtension
         private Running(UnaryOperator<ZkMiniBuilder> settings) {
             server = settings.apply(ZkMini.builder()).start();
             try {
-                nodes = server.snapshotYaml();
+                nodes = server.snapshotText();
             } catch (RuntimeException e) {
                 server.close();
                 throw e;
