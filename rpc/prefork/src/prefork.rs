@@ -120,7 +120,8 @@ impl Prefork {
     ///
     /// Once the service begins to stop, no worker is started any more, and `worker` is dropped in the parent, while workers may
     /// still end their work: a listener that it owns (`move`) is closed, and its port is free as soon as every worker has closed
-    /// its copy, and every helper that [cleans up](Self::on_unclean_death) has ended. What the workers need to the end, such as a directory that is removed when it is dropped, belongs outside of it.
+    /// its copy, and every helper that [cleans up](Self::on_unclean_death) has ended. What the workers need to the end, such as a
+    /// directory that is removed when it is dropped, belongs outside of it.
     ///
     /// The signals in the table of the [crate](crate), and `CHLD`, belong to the supervisor from here on. They stay
     /// blocked when this returns, so that a late signal does not change the exit status of a process that is about to end.
