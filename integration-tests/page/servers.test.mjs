@@ -51,6 +51,8 @@ test('each server says what it is, and which one this page asks', async (t) => {
   await until('that they are still gone', async () => (await page.locator('.peer').count()) === 3 && page.locator('#ensemble').isHidden());
   await page.keyboard.press('s');
   await until('the servers', async () => page.locator('#ensemble').isVisible());
+  await server(page, 1).getByRole('link').click();
+  await until('the page of server 1', async () => (await page.locator('#servers-asked').innerText()) === 'this page asks server 1');
 });
 
 test('the leader is stopped and started by the keyboard: another one leads, and a client moves on', async (t) => {
