@@ -30,8 +30,11 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
         }
         let mut reader = serde_json::Deserializer::from_slice(&bytes);
         // With the path of the field that is wrong.
-        let value = serde_path_to_error::deserialize(&mut reader)
-            .map_err(|error| ApiError::bad_request(format!("the body is not as expected: {error}")))?;
+        let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+            let is_json = error.inner().is_data();
+            let what = if is_json { "the body is not as expected" } else { "the body is not JSON" };
+            ApiError::bad_request(format!("{what}: {error}"))
+        })?;
         reader
             .end()
             .map(|()| Self(value))

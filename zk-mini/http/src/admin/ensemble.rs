@@ -198,6 +198,7 @@ pub(super) fn zabstate(command: &str, server: &Handle) -> Response {
     let zxid = server.last_zxid();
     let member = place.member();
     let addresses = |of: fn(&Member) -> &[String]| Addresses::from(member.map_or(&[][..], of));
+    let is_looking = server.server(place.number).is_ok_and(|own| own.info().role == Role::Looking);
     let state = ZabState {
         myid: place.number,
         is_leader: place.number == place.leader,
@@ -208,7 +209,7 @@ pub(super) fn zabstate(command: &str, server: &Handle) -> Response {
         last_zxid: format!("{:#x}", zxid.0),
         zab_epoch: zxid.0 >> EPOCH,
         zab_counter: zxid.0 & i64::from(u32::MAX),
-        zabstate: "broadcast",
+        zabstate: if is_looking { "election" } else { "broadcast" },
     };
     reply::fields(command, state)
 }

@@ -67,6 +67,8 @@ async fn an_operator_hears_of_each_server_what_it_is() {
         let error = http[0].get(&format!("/commands/{command}")).await.json(200)["error"].clone();
         assert!(error.as_str().unwrap().contains("cut off"), "{command}: {error}");
     }
+    assert_eq!(http[0].get("/commands/zabstate").await.json(200)["zabstate"], "election");
+    assert_eq!(http[2].get("/commands/zabstate").await.json(200)["zabstate"], "broadcast");
     assert_eq!(http[2].get("/commands/monitor").await.json(200)["synced_followers"], 1);
     http[1].post("/v1/quorum", json!({"lost": true})).await.json(200);
     assert_eq!(http[1].get("/commands/is_read_only").await.json(200)["read_only"], true);
