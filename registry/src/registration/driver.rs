@@ -32,7 +32,7 @@ pub(crate) struct Driver {
 
 /// One node of the instance, with what is under way for it.
 struct NodeTask {
-    place: Place,
+    place: NodePlace,
     step: Option<Performing>,
     watch: Option<Watch>,
     /// Error of the last step, if the servers refused it.
@@ -41,7 +41,7 @@ struct NodeTask {
 
 /// Where a node of the instance is, and how to reach it.
 #[derive(Clone)]
-struct Place {
+struct NodePlace {
     client: WeakClient,
     service: Arc<str>,
     parent: Arc<str>,
@@ -66,7 +66,7 @@ impl Driver {
         seed: u64,
         clock: Clock,
     ) -> Self {
-        let nodes = nodes.into_iter().map(Place::of);
+        let nodes = nodes.into_iter().map(NodePlace::of);
         let nodes = nodes.map(|place| NodeTask { place, step: None, watch: None, refused: None });
         Self {
             core: Core::new(seed, publication.names(), publication.id(), on_delete, data),
@@ -169,7 +169,7 @@ impl Driver {
     }
 }
 
-impl Place {
+impl NodePlace {
     fn of(node: ServiceNode) -> Self {
         let ServiceNode { client, service, path: parent, codec, acl } = node;
         Self { client: client.downgrade(), service, parent, codec, acl }
@@ -236,8 +236,8 @@ fn connection(state: SessionState) -> Option<NodeInput> {
 }
 
 /// Performs a step; never ends once the client is about to close.
-async fn perform(place: Place, step: Output) -> Result<Performed, Error> {
-    let Place { client, parent, codec, acl, .. } = place;
+async fn perform(place: NodePlace, step: Output) -> Result<Performed, Error> {
+    let NodePlace { client, parent, codec, acl, .. } = place;
     let Some(client) = client.upgrade() else { return pending().await };
     let outcome = match step {
         Output::EnsureParent => {
