@@ -257,6 +257,12 @@ test('a token is asked for once, and kept for the tab', async (t) => {
   await token.fill('wrong');
   await page.keyboard.press('Enter');
   await page.locator('dialog').getByText('That was not the token.').waitFor();
+  await token.fill('“correct-horse-battery-staple”');
+  await page.keyboard.press('Enter');
+  await until('a new dialog', async () => (await token.inputValue()) === '');
+  await page.locator('dialog').getByText('That was not the token.').waitFor();
+  await page.reload();
+  await page.locator('dialog').getByText('That was not the token.').waitFor();
   await token.fill('correct-horse-battery-staple');
   await page.keyboard.press('Enter');
   await page.locator('#figures .figure').last().waitFor();

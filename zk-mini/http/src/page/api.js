@@ -1,6 +1,8 @@
 // Calls to the server: the contract of `/v1`. A token, if one is wanted, is asked for once and kept for this tab only.
 
 const KEY = 'zk-mini token';
+/** What no header can hold. A token with such a character is wrong: the request goes without it, and is refused. */
+const UNSENDABLE = /[^\t\x20-\xff]/;
 let askForToken = async () => null;
 
 /** Error that the server answered with. */
@@ -22,7 +24,7 @@ export async function request(path, options = {}) {
   for (;;) {
     const token = sessionStorage.getItem(KEY);
     const headers = { ...options.headers };
-    if (token) headers.Authorization = `Bearer ${token}`;
+    if (token && !UNSENDABLE.test(token)) headers.Authorization = `Bearer ${token}`;
     const response = await fetch(path, { ...options, headers, cache: 'no-store', redirect: 'error' });
     if (response.ok) return response;
     if (response.status === 401) {
