@@ -145,6 +145,20 @@ test('a fault that is made by choosing fires', async (t) => {
   assert.deepEqual(await api(server, 'GET', 'v1/faults'), []);
 });
 
+test('a fault does it late, or answers late: each is offered by its name', async (t) => {
+  const server = await startServer(t);
+  const page = await openPage(t, server);
+  for (const [label, then] of [['do it late, by', { delay_ms: 700 }], ['do it, then answer late, by', { delay_reply_ms: 700 }]]) {
+    await page.locator('#new-fault').click();
+    const dialog = page.locator('dialog');
+    await dialog.getByLabel('Then').selectOption({ label });
+    await dialog.getByLabel('Milliseconds').fill('700');
+    await dialog.getByRole('button', { name: 'Set it' }).click();
+    await until(label, async () => (await api(server, 'GET', 'v1/faults')).some((fault) => JSON.stringify(fault.then) === JSON.stringify(then)));
+    await dialog.waitFor({ state: 'detached' });
+  }
+});
+
 test('a fault that somebody else sets is shown before it fires', async (t) => {
   const server = await startServer(t);
   const page = await openPage(t, server);

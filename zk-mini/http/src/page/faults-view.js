@@ -23,7 +23,8 @@ const KINDS = {
       before: ['lose it and the connection', { drop: 'before_apply' }],
       silentAfter: ['apply it, then never answer', { silent: 'after_apply' }],
       silentBefore: ['lose it, and never answer', { silent: 'before_apply' }],
-      delay: ['answer late, by', (value) => ({ delay_ms: value.ms })],
+      delay: ['do it late, by', (value) => ({ delay_ms: value.ms })],
+      delayReply: ['do it, then answer late, by', (value) => ({ delay_reply_ms: value.ms })],
       fail: ['refuse it with', (value) => ({ fail: value.code })],
     },
   },
@@ -138,7 +139,7 @@ export function newFault() {
     word.textContent = ` ${KINDS[kind.value].session} `;
     often.hidden = how.value === 'always';
     unit.textContent = { times: Number(often.value) === 1 ? 'time' : 'times', nth: '', every: Number(often.value) === 1 ? 'time' : 'times', always: '' }[how.value];
-    ms.parentElement.hidden = !['delay', 'hold'].includes(then.value);
+    ms.parentElement.hidden = !['delay', 'delayReply', 'hold'].includes(then.value);
     code.hidden = then.value !== 'fail';
     saying.textContent = JSON.stringify(rule());
   };
