@@ -137,7 +137,7 @@ test('a fault that is made by choosing fires', async (t) => {
   await dialog.getByLabel('Then').selectOption({ label: 'refuse it with' });
   await dialog.getByLabel('Error').selectOption('NOAUTH');
   await dialog.getByRole('button', { name: 'Set it' }).click();
-  await until('the strip', async () => /create of \/orders\/\*\* at most 1×: fail with NOAUTH\s*not yet/.test(await page.locator('#faults').innerText()));
+  await until('the strip', async () => /create of \/orders\/\*\*, once: fail with NOAUTH\s*not yet/.test(await page.locator('#faults').innerText()));
   await assert.rejects(kazoo.call('create', '/orders/1'), /NoAuth/);
   await until('the count', async () => /fired 1×/.test(await page.locator('#faults').innerText()));
   await page.locator('#faults').getByRole('button', { name: /^Remove/ }).click();
@@ -169,6 +169,23 @@ test('a fault that somebody else sets is shown before it fires', async (t) => {
   await until('the fault', async () => /create of \/orders\/\*\*: fail with NOAUTH\s*not yet/.test(await page.locator('#faults').innerText()));
   await api(server, 'DELETE', `v1/faults/${id}`);
   await until('the strip to go', async () => page.locator('#faults').isHidden());
+});
+
+test('a fault in the strip names all its conditions, and what it does', async (t) => {
+  const server = await startServer(t);
+  const page = await openPage(t, server);
+  const rules = [
+    { when: { connect: true, listener: server.address }, then: { refuse: true } },
+    { when: { op: 'create', path: '/a\u202eb', connection: '0x7' }, then: { slow: { latency_ms: 40 } } },
+    { when: { op: 'setData' }, then: { delay_reply_ms: 700 } },
+  ];
+  for (const rule of rules) await api(server, 'POST', 'v1/faults', rule);
+  const said = [`connect at listener ${server.address}: refuse`, 'create of /a\\u{202e}b on connection 7: a link with 40ms latency',
+    'setData: apply, then delay the reply by 700ms'];
+  await until('all three', async () => (await page.locator('#faults li > span').count()) === 3);
+  assert.deepEqual(await page.locator('#faults li > span').allInnerTexts(), said);
+  assert.deepEqual(await page.locator('#faults li > button').evaluateAll((all) => all.map((each) => each.getAttribute('aria-label'))),
+    said.map((text) => `Remove: ${text}`));
 });
 
 test('a clock that is moved by hand lets a session expire', async (t) => {

@@ -50,35 +50,11 @@ function render() {
   show(strip, [state.faults, isReadOnly()], () => state.faults.length > 0 && [
     h('strong', {}, 'Faults'),
     h('ul', {}, state.faults.map((fault) => h('li', { class: fault.fired ? 'fired' : '' },
-      h('span', {}, ruleInWords(fault)), h('b', { class: 'fired-count' }, fault.fired ? `fired ${fault.fired}×` : 'not yet'),
-      button('✕', () => remove(fault), { class: 'quiet', 'aria-label': `Remove: ${ruleInWords(fault)}`, disabled: isReadOnly() })))),
+      h('span', {}, visible(fault.text)), h('b', { class: 'fired-count' }, fault.fired ? `fired ${fault.fired}×` : 'not yet'),
+      button('✕', () => remove(fault), { class: 'quiet', 'aria-label': `Remove: ${visible(fault.text)}`, disabled: isReadOnly() })))),
     state.faults.length > 1 && button('Remove all', removeAll, { class: 'quiet', disabled: isReadOnly() }),
   ]);
 }
-
-/** A rule as a short sentence. */
-function ruleInWords({ when = {}, then = {} }) {
-  const op = [when.op].flat().filter(Boolean).map((name) => (name === '*' ? 'any request' : name)).join(' or ');
-  const subject = when.connect ? 'connect' : when.reattach ? 'coming back' : when.expiry ? 'expiry'
-    : when.event ? `event ${[when.event].flat().map((name) => (name === '*' ? 'of any kind' : name)).join(' or ')}` : op;
-  const parts = [subject, when.path && `of ${visible(when.path)}`, when.session && `by ${shortId(when.session)}`,
-    when.nth && `the ${ordinal(when.nth)} time`, when.every && `every ${ordinal(when.every)} time`,
-    when.times && `at most ${when.times}×`, when.probability && `with probability ${when.probability}`];
-  return `${parts.filter(Boolean).join(' ')}: ${effect(then)}`;
-}
-
-function effect(then) {
-  if (then.fail) return `fail with ${then.fail}`;
-  if (then.delay_ms !== undefined) return `late by ${then.delay_ms} ms`;
-  if (then.drop) return then.drop === 'after_apply' ? 'apply, then lose the reply' : 'lose it and the connection';
-  if (then.silent) return then.silent === 'after_apply' ? 'apply, never answer' : 'lose it, never answer';
-  if (then.drop_event) return 'not sent';
-  if (then.refuse) return 'refused';
-  if (then.hold_ephemerals_ms !== undefined) return `nodes stay ${then.hold_ephemerals_ms} ms`;
-  return JSON.stringify(then);
-}
-
-const ordinal = (number) => `${number}${{ 1: 'st', 2: 'nd', 3: 'rd' }[number % 100 > 10 && number % 100 < 14 ? 0 : number % 10] ?? 'th'}`;
 
 function remove(fault) {
   return attempt(async () => {
