@@ -29,9 +29,14 @@ test('names and data of nodes are text, whatever is in them', async (t) => {
 
 test('a name that turns the direction of writing is shown with its trick', async (t) => {
   const server = await startServer(t);
-  await put(server, '/invoice\u202egnp.exe', 'abc\u202edef');
   await put(server, '/שלום עולם', 'שלום');
+  const { stat } = await put(server, '/invoice\u202egnp.exe', 'abc\u202edef');
   const page = await openPage(t, server);
+  const moment = (pattern) => until(pattern, async () => pattern.test(await page.locator('#moment').innerText()));
+  await moment(/^last: .* · \/invoice\\u\{202e\}gnp\.exe created /);
+  await page.goto(`${server.url}#at=${stat.czxid}`);
+  await moment(/^\d.* · \/invoice\\u\{202e\}gnp\.exe created /);
+  await page.goto(`${server.url}#`);
   await row(page, 'invoice\\u{202e}gnp.exe').click();
   await until('the trick', async () => (await page.locator('#node pre').innerText()) === 'abc\\u{202e}def');
   await row(page, 'שלום עולם').click();

@@ -1,7 +1,7 @@
 // The strip at the foot: what happened when. Choosing a moment shows the tree as it was; two moments, what changed between.
 
 import { $, button, h, setText, show } from './dom.js';
-import { clockTime, shortId, span } from './format.js';
+import { clockTime, shortId, span, visible } from './format.js';
 import { classOf, inWords, past } from './history-ring.js';
 import { go } from './route.js';
 import { changed, on, serverNow, state } from './state.js';
@@ -155,7 +155,7 @@ function say(begin, end) {
     element.setAttribute('aria-pressed', String(String(shown) === element.dataset.span));
   }
   const entry = hover !== null ? entryAtX(hover) : state.at ? past.entries[past.indexOfZxid(state.at)] : null;
-  const words = entry ? `${clockTime(entry.ms)} · ${shortId(entry.zxid)} · ${inWords(entry)}` : latest();
+  const words = visible(entry ? `${clockTime(entry.ms)} · ${shortId(entry.zxid)} · ${inWords(entry)}` : latest());
   setText($('moment'), words);
   const at = state.at ? past.indexOfZxid(state.at) : past.entries.length - 1;
   canvas.setAttribute('aria-valuemin', '0');
