@@ -174,6 +174,19 @@ test('the server that this page asks is stopped only when sure, and the page say
   await until('the notice to go', async () => page.locator('#notice').isHidden());
 });
 
+test('the page of a frozen server says that clients hear nothing of it, and where to go', async (t) => {
+  const three = await startThree(t);
+  const page = await openPage(t, three[0]);
+  await press(page, 1, 'Freeze');
+  const frozen = /Server 1, which this page asks, is frozen: clients hear nothing of it\. Or look at server 2, server 3\./;
+  await notice(page, frozen);
+  await page.getByRole('button', { name: 'Lose quorum' }).click();
+  await told(page, /^The quorum is lost/);
+  await notice(page, frozen);
+  await press(page, 1, 'Thaw');
+  await notice(page, /There is no quorum/);
+});
+
 test('what cannot be done is told, with the reason', async (t) => {
   const three = await startThree(t);
   const page = await openPage(t, three[0], { mayLoseServer: true });

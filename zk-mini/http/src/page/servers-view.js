@@ -43,13 +43,14 @@ const isApart = (row) => row?.state === 'partitioned' || row?.state === 'stopped
 export function noticeOfServers() {
   const asked = askedServer();
   const isLost = isEnsemble() && !leader();
-  if (isLost && !isApart(asked)) {
+  if (isLost && !isApart(asked) && asked?.state !== 'frozen') {
     return [h('strong', {}, 'There is no quorum'), ': clients that ask for read-only service are served, and all others are refused.'];
   }
   if (!asked) return null;
   const name = h('strong', {}, `Server ${asked.server}, which this page asks`);
   if (asked.state === 'stopped') return [name, ', is stopped. ', elsewhere(asked)];
   if (asked.state === 'partitioned') return [name, ', is cut off from the others. What stands here may be old. ', elsewhere(asked)];
+  if (asked.state === 'frozen') return [name, ', is frozen: clients hear nothing of it. ', elsewhere(asked)];
   if (asked.behind > 0) return [name, `, is ${count(asked.behind, 'transaction')} behind. The tree is the one that it has.`];
   return null;
 }
