@@ -227,6 +227,31 @@ test('nodes are created, set and deleted', async (t) => {
   assert.equal((await fetch(`${server.url}v1/tree?path=/a`)).status, 404);
 });
 
+test('line ends stay as they are, or the dialog says what becomes of them', async (t) => {
+  const server = await startServer(t);
+  const page = await openPage(t, server);
+  const hint = page.locator('dialog').getByText('all become LF');
+  /** Sets the data of a new node by the dialog, after `change`. Returns what it is then. */
+  const setBy = async (path, data, isSaid, change) => {
+    await put(server, path, data);
+    await row(page, path.slice(1)).click();
+    await until(path, async () => (await page.locator('#node h1').textContent()) === path);
+    await page.getByRole('button', { name: 'Set data' }).click();
+    assert.equal(await hint.count(), isSaid ? 1 : 0, path);
+    await change(page.locator('dialog').getByLabel('Data'));
+    await page.locator('dialog').getByRole('button', { name: 'Set', exact: true }).click();
+    await page.locator('dialog').waitFor({ state: 'detached' });
+    return (await api(server, 'GET', `v1/tree?path=${path}`)).data;
+  };
+  const nothing = async () => {};
+  const append = async (area) => area.fill(`${await area.inputValue()}c\n`);
+  assert.equal(await setBy('/crlf', 'a\r\nb\r\n', false, nothing), 'a\r\nb\r\n');
+  assert.equal(await setBy('/crlf-changed', 'a\r\nb\r\n', false, append), 'a\r\nb\r\nc\r\n');
+  assert.equal(await setBy('/mixed', 'a\r\nb\n\rc', true, nothing), 'a\r\nb\n\rc');
+  assert.equal(await setBy('/mixed-changed', 'a\r\nb\n', true, append), 'a\nb\nc\n');
+  assert.equal(await setBy('/lf', 'a\nb\n', false, append), 'a\nb\nc\n');
+});
+
 test('a connection is cut, a session is frozen and thawed', async (t) => {
   const server = await startServer(t);
   const kazoo = await startKazoo(t, server, { timeout: 30 });

@@ -17,15 +17,23 @@ const area = (value) => {
 /** Asks for new data of a node. */
 export function askSet(path, node) {
   const isText = node.encoding !== 'base64';
-  const input = area(isText ? node.data ?? '' : '');
+  const before = isText ? node.data ?? '' : '';
+  const input = area(before);
   input.setAttribute('autofocus', '');
+  // A text area knows no line ends but LF.
+  const shown = input.value;
+  const withCrlf = (text) => text.replaceAll('\n', '\r\n');
+  const isCrlf = before !== shown && before === withCrlf(shown);
+  const hint = isText
+    ? before !== shown && !isCrlf && 'The line ends of the present data are CR, or not all alike; if you change it, all become LF.'
+    : 'The present data is not UTF-8; it will be replaced.';
   return openDialog({
     title: `Set the data of ${visible(path)}`,
-    body: field('Data', input, isText ? null : 'The present data is not UTF-8; it will be replaced.'),
+    body: field('Data', input, hint),
     label: 'Set',
     wide: true,
     accept: async () => {
-      await api.put(path, input.value);
+      await api.put(path, input.value === shown ? before : isCrlf ? withCrlf(input.value) : input.value);
       tell(`The data of ${path} was set.`);
     },
   });
