@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { api, closeBrowser, openPage, put, row, startServer, until } from './support.mjs';
+import { api, closeBrowser, fitsSideways, openPage, put, row, startServer, until } from './support.mjs';
 
 after(closeBrowser);
 
@@ -57,4 +57,23 @@ test('a node that was deleted and is back stays', async (t) => {
     return [...model.root.children.keys()];
   });
   assert.deepEqual(names, ['child']);
+});
+
+test('a filter says when the tree is too large to search whole', async (t) => {
+  const server = await startServer(t);
+  const deep = Array.from({ length: 61 }, (_, level) => `/level-${level + 1}`).join('');
+  await put(server, `${deep}/needle`, '');
+  await put(server, '/needle', '');
+  // The browser complains of the answer that is too large, as of every error.
+  const page = await openPage(t, server, { mayLoseServer: true });
+  const { width } = await page.locator('#filter').boundingBox();
+  await page.locator('#filter').fill('needle');
+  const says = (count) => until(count, async () => (await page.locator('#tree-count').innerText()) === count);
+  await says('1 match in what is open: the tree is too large to search whole');
+  assert.ok(await fitsSideways(page));
+  assert.equal((await page.locator('#filter').boundingBox()).width, width);
+  await page.locator('#filter').fill('no such node');
+  await says('0 matches in what is open: the tree is too large to search whole');
+  await page.locator('#filter').fill('');
+  await says('');
 });

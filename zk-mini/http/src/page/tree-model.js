@@ -40,6 +40,8 @@ export class TreeModel {
     /** Changes that came while something was loading: they may be newer than what comes. */
     this.loading = new Map();
     this.fading = new Set();
+    /** True if the whole tree is more than the server sends at once. */
+    this.isTooLarge = false;
     this.revision = 0;
   }
 
@@ -90,9 +92,9 @@ export class TreeModel {
   loadAll() {
     if (this.isComplete) return;
     this.isComplete = true;
-    this.loadAfter(this.loading.get('/'), '/', ALL_LEVELS).catch(() => {
-      // The whole tree may be more than the server sends at once.
+    this.loadAfter(this.loading.get('/'), '/', ALL_LEVELS).then(() => (this.isTooLarge = false), (error) => {
       this.isComplete = false;
+      this.isTooLarge = error.status === 400;
       this.reloadOpen();
       this.touch();
     });

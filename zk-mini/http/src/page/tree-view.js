@@ -95,7 +95,9 @@ function filterRows() {
   shownFilter = filter;
   const result = model.rowsWith(filter);
   rows = result.rows;
-  setText($('tree-count'), count(result.found, 'match', 'matches'));
+  const found = count(result.found, 'match', 'matches');
+  $('tree-count').classList.toggle('of-part', model.isTooLarge);
+  setText($('tree-count'), model.isTooLarge ? `${found} in what is open: the tree is too large to search whole` : found);
 }
 
 function buildRow() {
