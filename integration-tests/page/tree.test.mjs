@@ -77,3 +77,22 @@ test('a filter says when the tree is too large to search whole', async (t) => {
   await page.locator('#filter').fill('');
   await says('');
 });
+
+for (const size of [{ width: 1300, height: 860 }, { width: 390, height: 844 }]) {
+  test(`a row of any level can be read: ${size.width} wide`, async (t) => {
+    const server = await startServer(t);
+    const path = Array.from({ length: 100 }, (_, level) => `/level-${level + 1}`).join('');
+    await put(server, path, '');
+    const page = await openPage(t, server, { size, hash: `#path=${path}` });
+    const tree = await page.locator('#tree').boundingBox();
+    await row(page, 'level-100').waitFor();
+    for (const name of ['level-100', 'level-80']) {
+      const text = row(page, name).locator('.name');
+      await until(`all of ${name}`, () => text.evaluate((element) => element.scrollWidth <= element.clientWidth && element.clientWidth > 50));
+      const box = await text.boundingBox();
+      assert.ok(box.x >= tree.x && box.x + box.width <= tree.x + tree.width && box.y >= tree.y && box.y + box.height <= tree.y + tree.height, name);
+    }
+    assert.equal(await row(page, 'level-100').getAttribute('aria-selected'), 'true');
+    assert.ok(await fitsSideways(page));
+  });
+}
