@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rpc_server::{Code, Context, Format, Service, Status};
 use rpc_wire::{CallId, Frame};
+use tokio::time::Instant;
 
 use crate::peer::{Answer, RawClient, Running, limits, ok};
 
