@@ -43,9 +43,13 @@ impl TlsPlan {
         Ok(self)
     }
 
-    pub(crate) fn apply(self, builder: Builder) -> Builder {
+    #[expect(clippy::unused_self, reason = "with TLS it is used")]
+    pub(crate) fn apply(&self, builder: Builder) -> Builder {
         builder
     }
+
+    #[expect(clippy::unused_self, reason = "with TLS it is used")]
+    pub(crate) fn tell(&self, _: Option<&SocketAddr>) {}
 
     pub(crate) fn first_of(_: &ZkMini, _: usize) -> Option<SocketAddr> {
         None

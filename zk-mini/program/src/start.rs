@@ -46,7 +46,6 @@ impl Start {
     /// the background; a data directory survives the end of the process at any moment of it.
     pub(crate) async fn server(self, builder: Builder) -> Result<Started, CliError> {
         let Self { servers, observers, tls, loading, access, keys } = self;
-        let tls_addrs = tls.addrs.clone();
         let mut builder = tls.apply(builder.servers_at(servers.clone()).observers(observers));
         let ports = match access {
             Some(access) => Some(HttpPorts::bind(access, &keys, &servers.concat()).await?),
@@ -70,9 +69,10 @@ impl Start {
         let with_port = |(at, addrs)| listen::with_port(addrs, chosen(at));
         let servers: Vec<_> = servers.into_iter().enumerate().map(with_port).collect();
         let with_port = |(at, addrs)| listen::with_port(addrs, TlsPlan::first_of(&zk, at));
-        let tls = tls_addrs.into_iter().enumerate().map(with_port).collect();
+        let tls_addrs: Vec<_> = tls.addrs.iter().cloned().enumerate().map(with_port).collect();
         let http = ports.map(|ports| ports.serve(&zk, &servers)).transpose()?.unwrap_or_default();
-        Ok(Started { zk, servers, tls, http })
+        tls.tell(tls_addrs.iter().chain(&servers).flatten().next());
+        Ok(Started { zk, servers, tls: tls_addrs, http })
     }
 }
 

@@ -64,18 +64,18 @@ impl DevFiles {
         self.dir.join(FILES[1])
     }
 
-    /// Prints the paths, and how clients use them.
-    pub(crate) fn tell(&self) {
+    /// Prints the paths, and how clients use them with a server on this port.
+    pub(crate) fn tell(&self, port: u16) {
         let [ca, _, client, key] = FILES.map(|name| self.dir.join(name).display().to_string());
         let text = format!(
             "certificates for clients of this server, valid for localhost, 127.0.0.1 and ::1:\n\
              \x20 ca      {ca}\n\
              \x20 client  {client} (certificate and key; the key alone: {key})\n\
-             \x20 kazoo   KazooClient('localhost:2181', use_ssl=True, ca='{ca}', certfile='{client}', keyfile='{key}')\n\
+             \x20 kazoo   KazooClient('localhost:{port}', use_ssl=True, ca='{ca}', certfile='{client}', keyfile='{key}')\n\
              \x20 Java    -Dzookeeper.client.secure=true\n\
              \x20         -Dzookeeper.clientCnxnSocket=org.apache.zookeeper.ClientCnxnSocketNetty\n\
              \x20         -Dzookeeper.ssl.trustStore.location={ca} -Dzookeeper.ssl.keyStore.location={client}\n\
-             \x20 Rust, zk-mini ls -s   'localhost:2181?ca={ca}&certfile={client}'\n"
+             \x20 Rust, zk-mini ls -s   'localhost:{port}?ca={ca}&certfile={client}'\n"
         );
         // Nobody may read it; the server serves all the same.
         let _ = io::stderr().write_all(text.as_bytes());

@@ -91,6 +91,7 @@ pub(crate) struct TlsPlan {
     tls: Option<Tls>,
     is_unified: bool,
     super_user: Option<String>,
+    dev: Option<DevFiles>,
     /// Addresses for TLS only, of each time that the option was given, and later of each server.
     pub(crate) addrs: Vec<Vec<SocketAddr>>,
 }
@@ -100,9 +101,8 @@ impl TlsOptions {
     pub(crate) async fn plan(self, keys: TlsKeys) -> Result<TlsPlan, TlsOptionsError> {
         let auth = self.client_auth(&keys);
         let Self { mut tls_cert, tls_key, mut tls_ca, tls_client_auth, tls_listen, tls_dev } = self;
-        if let Some(dir) = &tls_dev {
-            let files = DevFiles::prepare(dir)?;
-            files.tell();
+        let dev = tls_dev.as_deref().map(DevFiles::prepare).transpose()?;
+        if let Some(files) = &dev {
             (tls_cert, tls_ca) = (Some(files.server()), Some(files.ca()));
         }
         // An option for a certificate is a wish for TLS; a key alone is not, in ZooKeeper.
@@ -148,7 +148,7 @@ impl TlsOptions {
         for (host, port) in listens {
             addrs.push(host.addrs(port).await?);
         }
-        Ok(TlsPlan { tls: Some(config.load()?), is_unified, super_user: keys.super_user, addrs })
+        Ok(TlsPlan { tls: Some(config.load()?), is_unified, super_user: keys.super_user, dev, addrs })
     }
 
     /// Returns what clients have to show: what the options say, or else the file. If neither says anything: a certificate if
@@ -178,13 +178,20 @@ impl TlsPlan {
     }
 
     /// Configures a server.
-    pub(crate) fn apply(self, mut builder: Builder) -> Builder {
-        if let Some(name) = self.super_user {
+    pub(crate) fn apply(&self, mut builder: Builder) -> Builder {
+        if let Some(name) = &self.super_user {
             builder = builder.x509_super_user(name);
         }
-        let Some(tls) = self.tls else { return builder };
-        builder = builder.tls(tls).port_unification(self.is_unified);
-        builder.tls_servers_at(self.addrs)
+        let Some(tls) = &self.tls else { return builder };
+        builder = builder.tls(tls.clone()).port_unification(self.is_unified);
+        builder.tls_servers_at(self.addrs.clone())
+    }
+
+    /// Prints how clients use throw-away certificates, if there are any, with a server that listens on `addr`.
+    pub(crate) fn tell(&self, addr: Option<&SocketAddr>) {
+        if let (Some(files), Some(addr)) = (&self.dev, addr) {
+            files.tell(addr.port());
+        }
     }
 }
 

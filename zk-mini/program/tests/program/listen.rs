@@ -88,6 +88,30 @@ fn an_address_without_a_port_is_enough_and_listen_excludes_port() {
 }
 
 #[test]
+fn clients_of_throw_away_certificates_are_told_the_port_once_there_is_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let serve = |options: &[&str]| {
+        Program::start(&[&["serve", "--tls-dev", dir.path().to_str().unwrap()], options].concat())
+    };
+    for options in [&["--listen=127.0.0.1:0"][..], &["--listen=127.0.0.1:0", "--tls-listen=127.0.0.1:0"]] {
+        let zk = serve(options);
+        let mut address = zk.address();
+        if options.len() > 1 {
+            address = zk.line().unwrap().strip_prefix("tls on ").unwrap().into();
+        }
+        let port = port(&address);
+        zk.signal(Signal::SIGTERM);
+        let stderr = zk.end().1;
+        for words in [format!("KazooClient('localhost:{port}'"), format!("'localhost:{port}?ca=")] {
+            assert!(stderr.contains(&words), "{words} is not in\n{stderr}");
+        }
+    }
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (_, stderr) = serve(&["--listen", &taken.local_addr().unwrap().to_string()]).end();
+    assert!(stderr.contains("the address is in use") && !stderr.contains("Kazoo"), "{stderr}");
+}
+
+#[test]
 fn the_server_of_exec_is_on_both_loopback_addresses() {
     let exec = Program::start(&[
         "exec",
