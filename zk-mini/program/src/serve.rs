@@ -27,13 +27,14 @@ use crate::zoo_error::ConfigError;
 
 const DEFAULT_PORT: u16 = 2181;
 
-/// Run a server until SIGTERM or SIGINT
+/// Run a server until SIGTERM, SIGINT or SIGHUP
 ///
 /// Once ready, the server prints one line, `listening on HOST:PORT`, on standard
 /// output. That port answers HTTP, too: http://HOST:PORT/ is a page that shows what
-/// is in the server. The log goes to standard error. SIGTERM and, without
-/// --stop-on-eof, SIGINT stop the server with status 0. A server that cannot start
-/// says why: status 2 for a bad option, zoo.cfg, token or tree to load, otherwise 1.
+/// is in the server. The log goes to standard error. SIGTERM, SIGHUP unless it is
+/// ignored, as under nohup, and, without --stop-on-eof, SIGINT stop the server with
+/// status 0. A server that cannot start says why: status 2 for a bad option, zoo.cfg,
+/// token or tree to load, otherwise 1.
 /// A supervisor that sets NOTIFY_SOCKET, as systemd does for Type=notify, is told of
 /// start and stop.
 #[derive(Args, Debug)]

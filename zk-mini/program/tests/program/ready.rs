@@ -200,6 +200,30 @@ fn the_file_with_the_process_id_is_there_when_the_server_is_ready_and_goes_with_
 }
 
 #[test]
+fn a_closed_terminal_ends_the_server_cleanly_unless_that_ignores_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("zk.pid");
+    let zk_mini = env!("CARGO_BIN_EXE_zk-mini");
+    let serve = [zk_mini, "serve", "--port", "0", "--pid-file", file.to_str().unwrap()];
+    for (trap, cause) in [("trap - HUP", "SIGHUP"), ("trap '' HUP", "SIGTERM")] {
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{trap}; exec \"$@\""), "sh"]).args(serve);
+        command.env_remove("RUST_LOG").stderr(Stdio::piped());
+        let zk = Program::spawn(command);
+        let _ready = zk.address();
+        zk.signal(Signal::SIGHUP);
+        if cause == "SIGTERM" {
+            zk.signal(Signal::SIGTERM);
+        }
+        let (status, stderr) = zk.end();
+        assert_eq!(status.code(), Some(0), "{stderr}");
+        assert!(stderr.contains("cause=\"") && stderr.contains(cause), "{stderr}");
+        assert_eq!(stderr.contains("SIGHUP"), cause == "SIGHUP", "{stderr}");
+        assert!(!file.exists());
+    }
+}
+
+#[test]
 fn the_file_of_another_process_stays() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("zk.pid");
