@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use base64::prelude::{BASE64_STANDARD, Engine};
 use clap::Args;
 use zk_mini::Builder;
 use zk_mini::Compat;
@@ -162,7 +163,7 @@ settings! {
     container_check_interval_ms: u32, (value_name = "N", value_parser = positive_millis),
         ["znode.container.checkIntervalMs"], positive_millis, |builder, n| builder.container_check_interval(millis(n));
 
-    /// Digest identity that may do everything, such as super:HASH
+    /// Digest identity that may do everything, such as super:HASH, with the Base64 of the SHA-1 of super:PASSWORD
     super_digest: String, (value_name = "ID", value_parser = digest_id),
         ["DigestAuthenticationProvider.superDigest"], text, Builder::super_digest;
 
@@ -247,11 +248,16 @@ fn millis(n: u32) -> Duration {
     Duration::from_millis(n.into())
 }
 
+/// Length of a SHA-1 in bytes.
+const SHA1: usize = 20;
+
 /// Parses USER:HASH; no client could authenticate as anything else.
 fn digest_id(value: &str) -> Result<String, &'static str> {
+    let is_hash = |hash| BASE64_STANDARD.decode(hash).is_ok_and(|hash| hash.len() == SHA1);
     match value.split_once(':') {
-        Some((user, hash)) if !user.is_empty() && !hash.is_empty() => Ok(value.to_owned()),
-        _ => Err("USER:HASH, where HASH is the Base64 of the SHA-1 of USER:PASSWORD"),
+        Some((user, hash)) if !user.is_empty() && is_hash(hash) => Ok(value.to_owned()),
+        _ => Err("USER:HASH, where HASH is the Base64 of the SHA-1 of USER:PASSWORD, 28 characters, as \
+                  `printf %s USER:PASSWORD | openssl sha1 -binary | base64` prints it"),
     }
 }
 

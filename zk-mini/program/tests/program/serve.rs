@@ -213,6 +213,10 @@ fn a_bad_option_is_an_error_that_shows_the_right_form() {
         ("--jute-max-buffer=1M", "a number of bytes"),
         ("--extended-types=maybe", "true, false"),
         ("--super-digest=secret", "USER:HASH"),
+        (
+            "--super-digest=super:secret",
+            "`printf %s USER:PASSWORD | openssl sha1 -binary | base64` prints it",
+        ),
         ("--jute-max-buffer=536870913", "up to 536870912, which are 512 MiB"),
         ("--retain-snapshots=0", "a number of snapshots, 1 or more"),
         ("--port=abc", "a port, 0 to 65535"),
