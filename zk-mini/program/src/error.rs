@@ -9,7 +9,7 @@ use crate::access_options::AccessError;
 use crate::audit_log::AuditLogError;
 use crate::client::ClientError;
 use crate::disk_options::DiskError;
-use crate::exec::NoHttp;
+use crate::exec::{NoHistory, NoHttp};
 use crate::http_options::HttpOptionsError;
 use crate::http_ports::HttpError;
 use crate::listen::ResolveError;
@@ -47,6 +47,8 @@ pub(crate) enum CliError {
     Http(#[from] HttpError),
     #[error(transparent)]
     Environment(#[from] NoHttp),
+    #[error(transparent)]
+    History(#[from] NoHistory),
     #[error(transparent)]
     ReadyFd(#[from] ReadyFdError),
     #[error(transparent)]
@@ -98,6 +100,7 @@ impl CliError {
             | Self::Access(_)
             | Self::Http(_)
             | Self::Environment(_)
+            | Self::History(_)
             | Self::ReadyFd(_)
             | Self::PidFile(_)
             | Self::Torture(_)

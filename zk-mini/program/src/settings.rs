@@ -209,6 +209,11 @@ impl Settings {
         }
     }
 
+    /// Returns true if the history is turned off.
+    pub(crate) fn keeps_no_history(&self) -> bool {
+        self.history == Some(0)
+    }
+
     /// Returns true if the longest frame is to be longer than any that the server takes.
     pub(crate) fn frames_are_cut(&self) -> bool {
         self.jute_max_buffer.is_some_and(|bytes| bytes > Builder::MAX_JUTE_MAX_BUFFER)

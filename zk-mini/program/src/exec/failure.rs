@@ -13,6 +13,13 @@ use zk_wire::{SessionId, Utc};
 /// Number of entries unless the option says so.
 pub(super) const USUAL: &str = "50";
 
+/// Two options of which one takes the other its effect.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "--explain-on-failure prints the history, and with --history 0 there is none; leave one of the two out"
+)]
+pub(crate) struct NoHistory;
+
 /// Prints the last entries of the history on standard error, and the clients that they are about.
 pub(super) fn explain(zk: &Handle, status: ExitStatus, limit: usize) {
     let text = text(&zk.history(), &zk.sessions(), &ending(status), limit);

@@ -34,6 +34,7 @@ use crate::zoo_http::HttpKeys;
 
 use environment::EnvironmentArgs;
 pub(crate) use environment::NoHttp;
+pub(crate) use failure::NoHistory;
 pub(crate) use replace::{REPLACE, ReplaceArgs, replace};
 use tie::Tie;
 
@@ -111,6 +112,9 @@ const NO_SHUTDOWN: &str = "the server ends with the command of `zk-mini exec`. F
                            /command/REJECTCONNECTIONS refuses new connections";
 
 pub(crate) fn run(mut args: ExecArgs) -> Result<ExitCode, CliError> {
+    if args.explain_on_failure.is_some() && args.settings.keeps_no_history() {
+        return Err(NoHistory.into());
+    }
     args.disk.check()?;
     args.settings.remark_on_memory(args.disk.data_dir.is_some());
     let sasl = std::mem::take(&mut args.access).read(None)?;

@@ -170,6 +170,9 @@ fn a_failure_is_explained_by_the_last_of_the_history() {
     for bad in ["=0", "=10001", "=x"] {
         assert_eq!(explained(bad, "true").0, Some(2), "{bad}");
     }
+    let (status, stderr) = ended(&["--explain-on-failure", "--history=0"], "false");
+    assert_eq!(status, Some(2), "{stderr}");
+    assert!(stderr.contains("--explain-on-failure prints the history, and with --history 0"), "{stderr}");
 }
 
 #[test]
