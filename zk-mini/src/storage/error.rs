@@ -172,6 +172,12 @@ pub enum StorageError {
         /// Directory that was given.
         dir: PathBuf,
     },
+    /// There are the directories for data, and no data in them.
+    #[error("there is no data in {}: neither a snapshot nor a log", dir.display())]
+    Empty {
+        /// Directory for snapshots.
+        dir: PathBuf,
+    },
     /// Apache ZooKeeper runs on the directory.
     #[error(
         "{} belongs to a running Apache ZooKeeper, process {pid}: stop it first. If that is another process, delete {}",

@@ -49,10 +49,7 @@ impl Files {
         for inner in [&self.snapshots, &self.logs] {
             let dir = inner.parent().unwrap_or(inner);
             let files = self.disk.list(dir).unwrap_or_default();
-            let is_data = |(name, _): &(String, u64)| {
-                zxid_in(name, "log", &[]).or(zxid_in(name, "snapshot", &COMPRESSED)).is_some()
-            };
-            if files.iter().any(is_data) && self.disk.list(inner).is_err() {
+            if files.iter().any(|(name, _)| is_data(name)) && self.disk.list(inner).is_err() {
                 let dir = self.disk.canonical(dir).unwrap_or_else(|_| dir.into());
                 return Err(StorageError::Inner { dir });
             }
@@ -72,7 +69,14 @@ impl Files {
                 _ => StorageError::io("read", inner, error),
             });
         }
-        Ok(())
+        let has_data = |dir: &PathBuf| {
+            let files = self.disk.list(dir).unwrap_or_default();
+            files.iter().any(|(name, _)| is_data(name))
+        };
+        if [&self.snapshots, &self.logs].into_iter().any(has_data) {
+            return Ok(());
+        }
+        Err(StorageError::Empty { dir: self.snapshots.clone() })
     }
 
     /// Refuses logs in the directory for snapshots and snapshots in that for logs, if these are two: the given
@@ -214,6 +218,11 @@ impl Files {
 /// Returns true if Apache ZooKeeper takes a name for a log, whatever follows.
 pub(super) fn is_log(name: &str) -> bool {
     name.starts_with("log.")
+}
+
+/// Returns true for the name of a log or a snapshot.
+fn is_data(name: &str) -> bool {
+    zxid_in(name, "log", &[]).or(zxid_in(name, "snapshot", &COMPRESSED)).is_some()
 }
 
 fn is_snapshot(name: &str) -> bool {

@@ -137,6 +137,8 @@ async fn each_kind_of_bad_path_has_its_own_error() {
     let inner = dir.path().join("version-2");
     let empty = tempfile::tempdir().unwrap();
     fs::write(empty.path().join("file"), "").unwrap();
+    let hollow = tempfile::tempdir().unwrap();
+    fs::create_dir(hollow.path().join("version-2")).unwrap();
     for command in ["dump", "fsck"] {
         let expect = |path: &Path, expected: &str| {
             let (status, said) = run(&[command], path);
@@ -149,6 +151,7 @@ async fn each_kind_of_bad_path_has_its_own_error() {
         expect(&empty.path().join("file"), "file: Not a directory");
         expect(&empty.path().join("none"), "none: No such file or directory");
         expect(empty.path(), " is not a data directory: there is no version-2 in it");
+        expect(hollow.path(), "version-2: neither a snapshot nor a log");
         assert_eq!(run(&[command], dir.path()).0, 0);
     }
     assert!(refused(&inner).await.contains("the data directory is the one above it"));
