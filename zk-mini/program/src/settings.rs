@@ -119,7 +119,7 @@ settings! {
     listen_backlog: i32, (value_name = "N", value_parser = backlog, allow_negative_numbers = true),
         ["clientPortListenBacklog"], backlog, Builder::listen_backlog;
 
-    /// Maximum length of a request in bytes, up to 512 MiB; replies may be longer [default: 1048575]
+    /// Maximum length of a request in bytes, 45 to 512 MiB; replies may be longer [default: 1048575]
     jute_max_buffer: usize, (value_name = "BYTES", value_parser = frame),
         ["jute.maxbuffer"], bytes, Builder::jute_max_buffer;
 
@@ -214,9 +214,13 @@ impl Settings {
         self.history == Some(0)
     }
 
-    /// Returns true if the longest frame is to be longer than any that the server takes.
-    pub(crate) fn frames_are_cut(&self) -> bool {
-        self.jute_max_buffer.is_some_and(|bytes| bytes > Builder::MAX_JUTE_MAX_BUFFER)
+    /// Returns a remark on a length of the longest frame that is taken as another one.
+    pub(crate) fn remark_on_frames(&self) -> Option<&'static str> {
+        match self.jute_max_buffer? {
+            ..Builder::MIN_JUTE_MAX_BUFFER => Some("is taken as 45, the length of the request for a session"),
+            Builder::MIN_JUTE_MAX_BUFFER..=Builder::MAX_JUTE_MAX_BUFFER => None,
+            _ => Some("is taken as 536870912, which are 512 MiB, the most that a frame has"),
+        }
     }
 
     /// Sets what `--fast` stands for. A tick of a file gives way to it.
@@ -330,12 +334,12 @@ fn kilobytes(value: &str) -> Result<NonZeroU64, &'static str> {
     kilobytes.and_then(|n| n.checked_mul(KILO)).ok_or("a number of kilobytes, 1 or more")
 }
 
-/// Parses the length of the longest frame. A file may name a longer one, as it may for ZooKeeper.
+/// Parses the length of the longest frame. A file may name a shorter or a longer one, as it may for ZooKeeper.
 fn frame(value: &str) -> Result<usize, &'static str> {
     bytes(value)
         .ok()
-        .filter(|bytes| *bytes <= Builder::MAX_JUTE_MAX_BUFFER)
-        .ok_or("a number of bytes, up to 536870912, which are 512 MiB")
+        .filter(|bytes| (Builder::MIN_JUTE_MAX_BUFFER..=Builder::MAX_JUTE_MAX_BUFFER).contains(bytes))
+        .ok_or("a number of bytes, from 45, the length of the request for a session, up to 536870912, which are 512 MiB")
 }
 
 /// Parses a number of bytes. The length of a frame has 31 bits.

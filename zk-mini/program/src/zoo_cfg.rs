@@ -156,12 +156,10 @@ impl ZooCfg {
             // In hours; zk-mini purges after each snapshot instead. Zero or less turns purging off.
             "autopurge.purgeInterval" => self.purges = is_some_time(value)?,
             key if self.settings.set(key, value)? => {
-                if key == "jute.maxbuffer" && self.settings.frames_are_cut() {
-                    self.remark(
-                        property,
-                        file,
-                        "is taken as 536870912, which are 512 MiB, the most that a frame has",
-                    );
+                if key == "jute.maxbuffer"
+                    && let Some(text) = self.settings.remark_on_frames()
+                {
+                    self.remark(property, file, text);
                 }
                 if JAVA_ONLY.contains(&key) {
                     let text = "holds here; ZooKeeper itself takes it from a Java property only";
@@ -324,7 +322,7 @@ mod tests {
     #[test]
     fn a_key_without_effect_or_with_another_one_is_remarked_once() {
         let config =
-            parse("initLimit=5\ninitLimit=6\nssl.crl=true\njute.maxbuffer=9\nssl.keyStore.location=/k\n");
+            parse("initLimit=5\ninitLimit=6\nssl.crl=true\njute.maxbuffer=900\nssl.keyStore.location=/k\n");
         let told: Vec<_> = config.unwrap().remarks.iter().map(ToString::to_string).collect();
         assert_eq!(
             told,

@@ -11,6 +11,10 @@ impl Builder {
     /// bytes that are not UTF-8 are replaced, and its length must still fit.
     pub const MAX_JUTE_MAX_BUFFER: usize = 512 << 20;
 
+    /// Minimum of [`jute_max_buffer`](Self::jute_max_buffer) in bytes: the length of the request for a session, with which every
+    /// client begins.
+    pub const MIN_JUTE_MAX_BUFFER: usize = 45;
+
     /// Sets `maxClientCnxns`, the maximum number of TCP connections from one address; 60 unless set, and 0 or less is
     /// no limit. Further connections are closed without a word. In-memory connections are not counted. Each of several
     /// [`servers`](Self::servers) counts its own, and those to an address for TLS only apart from the others.
@@ -34,10 +38,10 @@ impl Builder {
         self
     }
 
-    /// Sets `jute.maxbuffer`, the maximum length of a request in bytes; 1,048,575 unless set, and
-    /// [512 MiB](Self::MAX_JUTE_MAX_BUFFER) at most. A longer request closes its connection. Replies may be longer.
+    /// Sets `jute.maxbuffer`, the maximum length of a request in bytes; 1,048,575 unless set,
+    /// [45](Self::MIN_JUTE_MAX_BUFFER) at least, and [512 MiB](Self::MAX_JUTE_MAX_BUFFER) at most. A longer request closes its connection. Replies may be longer.
     pub fn jute_max_buffer(mut self, bytes: usize) -> Self {
-        self.limits.max_frame = bytes.min(Self::MAX_JUTE_MAX_BUFFER);
+        self.limits.max_frame = bytes.clamp(Self::MIN_JUTE_MAX_BUFFER, Self::MAX_JUTE_MAX_BUFFER);
         self
     }
 

@@ -76,13 +76,18 @@ fn unknown_keys_are_warned_of_and_ignored() {
 }
 
 #[test]
-fn a_frame_that_is_longer_than_any_is_cut_with_a_warning() {
+fn a_limit_of_frames_that_no_server_has_becomes_the_nearest_with_a_warning() {
     let dir = tempfile::tempdir().unwrap();
     let zk = serve_with(dir.path(), "jute.maxbuffer=2147483647", &[]);
     let _ready = zk.address();
     zk.signal(Signal::SIGTERM);
     let (_, stderr) = zk.end();
     assert!(stderr.contains("jute.maxbuffer is taken as 536870912"), "{stderr}");
+    let zk = serve_with(dir.path(), "jute.maxbuffer=0", &[]);
+    assert_eq!(granted_timeout(&zk.address(), 10_000), 10_000, "a client has its session");
+    zk.signal(Signal::SIGTERM);
+    let stderr = zk.end().1;
+    assert!(stderr.contains("jute.maxbuffer is taken as 45"), "{stderr}");
 }
 
 #[test]
