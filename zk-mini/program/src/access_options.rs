@@ -52,6 +52,10 @@ pub(crate) enum AccessError {
     Read { file: PathBuf, source: io::Error },
     #[error("{}: not UTF-8; --jaas takes a JAAS file", file.display())]
     NoText { file: PathBuf },
+    #[error(
+        "{option} is about users of SASL, and there are none: name them with --jaas FILE, or leave {option} out"
+    )]
+    NoUsers { option: &'static str },
     #[error("{}:{}: {}", file.display(), bad.line, bad.what)]
     Jaas { file: PathBuf, bad: BadJaas },
 }
@@ -75,7 +79,10 @@ impl AccessOptions {
         let section = keys.and_then(|keys| keys.section.as_deref()).unwrap_or(SECTION);
         let mut users = self.jaas.as_deref().map(|file| read(file, section)).transpose()?;
         if !self.sasl_user.is_empty() {
-            users.get_or_insert_default().extend(self.sasl_user);
+            users.get_or_insert_default().extend(self.sasl_user.iter().cloned());
+        }
+        if users.is_none() {
+            self.refuse_without_users()?;
         }
         let mut access = AuthSettings {
             super_users: self.sasl_super_user,
@@ -88,6 +95,17 @@ impl AccessOptions {
         }
         access.users = users;
         Ok(access)
+    }
+
+    fn refuse_without_users(&self) -> Result<(), AccessError> {
+        let about_users = [
+            (!self.sasl_super_user.is_empty(), "--sasl-super-user"),
+            (self.allow_sasl_failed_clients, "--allow-sasl-failed-clients"),
+        ];
+        match about_users.into_iter().find(|(is_given, _)| *is_given) {
+            Some((_, option)) => Err(AccessError::NoUsers { option }),
+            None => Ok(()),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use clap::Args;
 use zk_mini::{Builder, SyncMode};
 
 use crate::audit_log::{self, AuditLog, AuditLogError};
+use crate::settings::Settings;
 
 /// Options of the commands that start a server.
 #[derive(Args, Debug, Default)]
@@ -68,7 +69,7 @@ impl DiskOptions {
     }
 
     /// Checks, once all sources are merged, that data are kept if an option asks for it.
-    pub(crate) fn check(&self) -> Result<(), DiskError> {
+    pub(crate) fn check(&self, settings: &Settings) -> Result<(), DiskError> {
         if self.data_dir.is_some() {
             return Ok(());
         }
@@ -77,8 +78,9 @@ impl DiskOptions {
             (self.sync.is_some(), "--sync"),
             (self.retain_snapshots.is_some(), "--retain-snapshots"),
         ];
-        match about_data.into_iter().find(|(is_set, _)| *is_set) {
-            Some((_, option)) => Err(DiskError::InMemory { option }),
+        let given = about_data.into_iter().find(|(is_set, _)| *is_set).map(|(_, option)| option);
+        match given.or(settings.about_files()) {
+            Some(option) => Err(DiskError::InMemory { option }),
             None => Ok(()),
         }
     }

@@ -67,6 +67,8 @@ pub(crate) struct HttpAt {
     pub(crate) url: Option<String>,
     /// The same of each server after the first.
     pub(crate) others: Vec<Option<String>>,
+    /// Address on the port of `--http` at which everything is, if there is one.
+    pub(crate) own_url: Option<String>,
     /// Addresses of the port of `--http`.
     pub(crate) own: Vec<SocketAddr>,
     /// Addresses of the AdminServer and of the metrics that a `zoo.cfg` asks for.
@@ -132,9 +134,8 @@ impl HttpPorts {
                 Face::Admin { commands: Some(path), .. } => path,
                 Face::Admin { commands: None, .. } => "/metrics".into(),
                 _ => {
-                    if self.access.shows_everything(first) {
-                        at.url.get_or_insert_with(|| url(first));
-                    }
+                    at.own_url = self.access.shows_everything(first).then(|| url(first));
+                    at.url = at.url.or_else(|| at.own_url.clone());
                     at.own = addrs;
                     continue;
                 }

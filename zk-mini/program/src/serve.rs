@@ -187,7 +187,7 @@ async fn serve(
         ..DiskOptions::default()
     };
     let mut disk = args.disk.or(on_file);
-    disk.check()?;
+    disk.check(&settings)?;
     settings.remark_on_memory(disk.data_dir.is_some());
     if file.audits && disk.audit_log.is_none() {
         disk.audit_log = disk.audit_file();

@@ -214,6 +214,11 @@ impl Settings {
         self.history == Some(0)
     }
 
+    /// Returns an option that was given and is about files only.
+    pub(crate) fn about_files(&self) -> Option<&'static str> {
+        self.pre_alloc_size.map(|_| "--pre-alloc-size")
+    }
+
     /// Returns a remark on a length of the longest frame that is taken as another one.
     pub(crate) fn remark_on_frames(&self) -> Option<&'static str> {
         match self.jute_max_buffer? {

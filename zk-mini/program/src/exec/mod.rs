@@ -43,8 +43,8 @@ use tie::Tie;
 /// The server listens on a free port of 127.0.0.1 and ::1. The environment of the
 /// command names it: ZK_HOSTS is HOST:PORT, with --servers one for each server, with
 /// commas; ZK_HOST and ZK_PORT are the two parts, of the first server;
-/// ZK_MINI_HTTP is http://HOST:PORT, for control over HTTP. --env sets variables
-/// of other names.
+/// ZK_MINI_HTTP is http://HOST:PORT, for control over HTTP, with the port of --http
+/// if there is one. --env sets variables of other names.
 ///
 /// Signals TERM, INT, HUP, QUIT, USR1 and USR2 are forwarded to the command. The
 /// status is the command's, or 128+N if signal N ended it; 127 if the command is
@@ -115,7 +115,7 @@ pub(crate) fn run(mut args: ExecArgs) -> Result<ExitCode, CliError> {
     if args.explain_on_failure.is_some() && args.settings.keeps_no_history() {
         return Err(NoHistory.into());
     }
-    args.disk.check()?;
+    args.disk.check(&args.settings)?;
     args.settings.remark_on_memory(args.disk.data_dir.is_some());
     let sasl = std::mem::take(&mut args.access).read(None)?;
     let access = args.http.access()?;
@@ -170,7 +170,9 @@ async fn exec(
     command.args([REPLACE, "--parent", &parent, "--"]).args(&args.command).kill_on_drop(true);
     let firsts: Vec<_> = servers.iter().filter_map(|addrs| addrs.first().copied()).collect();
     if let Some(first) = firsts.first() {
-        for (name, value) in args.environment.variables(*first, &firsts, http.url.as_deref()) {
+        // A port of --http that the system has chosen is known from nowhere else.
+        let url = http.own_url.or(http.url);
+        for (name, value) in args.environment.variables(*first, &firsts, url.as_deref()) {
             match value {
                 Some(value) => command.env(name, value),
                 None => command.env_remove(name),

@@ -156,6 +156,11 @@ fn a_command_finds_the_url_of_its_server_and_no_other() {
     let url = exec.line().unwrap();
     assert_eq!(exec.line().unwrap(), url);
     assert_eq!(status(url.strip_prefix("http://").unwrap(), "/v1/status"), 200);
+    let exec =
+        shell(&["--http=0"], "echo $ZK_MINI_HTTP; echo http://127.0.0.1:$ZK_PORT; read wait </dev/zero");
+    let url = exec.line().unwrap();
+    assert_ne!(exec.line().unwrap(), url, "the port of --http");
+    assert_eq!(status(url.strip_prefix("http://").unwrap(), "/v1/status"), 200);
     let zk_mini = env!("CARGO_BIN_EXE_zk-mini");
     let exec = shell(&[], &format!("{zk_mini} exec --http off -- sh -c 'echo \"[$ZK_MINI_HTTP]\"'"));
     assert_eq!(exec.line().unwrap(), "[]");

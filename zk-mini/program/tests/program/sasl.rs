@@ -113,6 +113,20 @@ fn half_of_the_settings_is_warned_of() {
 }
 
 #[test]
+fn options_about_users_are_refused_where_there_are_none() {
+    for option in ["--sasl-super-user=super", "--allow-sasl-failed-clients"] {
+        for command in [&["serve", "--port=0", option][..], &["exec", option, "--", "true"]] {
+            let (status, stderr) = Program::start(command).end();
+            assert_eq!(status.code(), Some(2), "{command:?}: {stderr}");
+            assert!(stderr.contains("there are none: name them with --jaas FILE"), "{stderr}");
+        }
+        let (status, stderr) =
+            Program::start(&["exec", "--sasl-user=super:secret", option, "--", "true"]).end();
+        assert_eq!(status.code(), Some(0), "{stderr}");
+    }
+}
+
+#[test]
 fn a_bad_jaas_file_ends_with_status_2_and_names_the_line() {
     let dir = tempfile::tempdir().unwrap();
     let jaas = dir.path().join("jaas.conf");

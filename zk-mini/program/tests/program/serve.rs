@@ -249,7 +249,7 @@ fn unknown_four_letter_words_are_warned_of() {
 
 #[test]
 fn options_of_data_on_disk_need_a_data_directory() {
-    for option in ["--data-log-dir=logs", "--sync=always", "--retain-snapshots=3"] {
+    for option in ["--data-log-dir=logs", "--sync=always", "--retain-snapshots=3", "--pre-alloc-size=65536"] {
         for command in [&["serve", "--listen", "127.0.0.1:0", option][..], &["exec", option, "--", "true"]] {
             let (status, stderr) = Program::start(command).end();
             assert_eq!(status.code(), Some(2), "{command:?}: {stderr}");
