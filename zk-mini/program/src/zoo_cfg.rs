@@ -123,8 +123,8 @@ impl ZooCfg {
         if config.access.lacks_schemes() {
             return Err(ConfigError::NoSchemes { file: file.into() });
         }
-        let retained = config.retain_snapshots.or(FEWEST_RETAINED);
-        config.retain_snapshots = retained.filter(|_| config.purges);
+        config.remark_retention(&properties, file);
+        config.retain_snapshots = config.retain_snapshots.max(FEWEST_RETAINED).filter(|_| config.purges);
         config.client_port = config.client_port.or_else(|| port_of_a_lone_server(&properties));
         config.remark_unused_metrics(&properties, file);
         config.remark_unused_tls(&properties, file);
@@ -148,10 +148,7 @@ impl ZooCfg {
             "autopurge.snapRetainCount" => {
                 let count: i32 = value.parse().map_err(|_| "a number of snapshots")?;
                 let count = usize::try_from(count).ok().and_then(NonZeroUsize::new);
-                if count < FEWEST_RETAINED {
-                    self.remark(property, file, "is taken as 3, the least that ZooKeeper keeps");
-                }
-                self.retain_snapshots = count.max(FEWEST_RETAINED);
+                self.retain_snapshots = count;
             }
             // In hours; zk-mini purges after each snapshot instead. Zero or less turns purging off.
             "autopurge.purgeInterval" => self.purges = is_some_time(value)?,
@@ -191,6 +188,19 @@ impl ZooCfg {
             }
         }
         Ok(())
+    }
+
+    /// Remarks on a number of snapshots to keep that has no effect, or another one.
+    fn remark_retention(&mut self, properties: &[Property], file: &Path) {
+        let is_count = |property: &&Property| bare(&property.key) == "autopurge.snapRetainCount";
+        let Some(property) = properties.iter().rfind(is_count) else { return };
+        if !self.purges {
+            let text =
+                "has no effect without an autopurge.purgeInterval of 1 or more: all snapshots are kept";
+            self.remark(property, file, text);
+        } else if self.retain_snapshots < FEWEST_RETAINED {
+            self.remark(property, file, "is taken as 3, the least that ZooKeeper keeps");
+        }
     }
 
     /// Remarks on keys of metrics that have no effect without the provider, which may stand below them.
@@ -430,6 +440,12 @@ mod tests {
         let config = parse("dataDir=/d\ndataLogDir=/l\nautopurge.snapRetainCount=5\n").unwrap();
         assert_eq!((config.data_dir, config.data_log_dir), (Some("/d".into()), Some("/l".into())));
         assert_eq!(config.retain_snapshots, None, "nothing is purged unless there is an interval");
+        for count in ["2", "5"] {
+            let told = parse(&format!("autopurge.snapRetainCount={count}\n")).unwrap().remarks[0].to_string();
+            let said =
+                "autopurge.snapRetainCount has no effect without an autopurge.purgeInterval of 1 or more";
+            assert!(told.contains(said), "{told}");
+        }
         let config = parse("autopurge.snapRetainCount=5\nautopurge.purgeInterval=1\n").unwrap();
         assert_eq!((config.retain_snapshots, remarks(&config)), (NonZeroUsize::new(5), vec![]));
         for few in ["-1", "0", "2"] {
