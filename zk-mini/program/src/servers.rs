@@ -1,5 +1,6 @@
 //! Servers of a simulated ensemble: their number, and the addresses of each.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 
 use clap::Args;
@@ -30,6 +31,8 @@ pub(crate) enum ServersError {
     Addresses { servers: usize, option: &'static str, given: usize },
     #[error("{servers} servers need as many ports from {first} on: choose a lower port, or 0 for free ones")]
     NoPortsLeft { servers: usize, first: SocketAddr },
+    #[error("{option} {addr} is given twice; leave one of the two out")]
+    Twice { option: &'static str, addr: SocketAddr },
     #[error("--observers needs --servers 2 or more, which vote")]
     Observers,
 }
@@ -57,6 +60,7 @@ impl ServersArgs {
             return Err(ServersError::Observers);
         }
         let servers = self.count();
+        check_once(option, &listens, servers)?;
         if servers == 1 {
             return Ok(vec![listens.into_iter().flatten().collect()]);
         }
@@ -77,5 +81,15 @@ impl ServersArgs {
             all if all.len() == servers => Ok(listens),
             all => Err(ServersError::Addresses { servers, option, given: all.len() }),
         }
+    }
+}
+
+/// Refuses an address that is given twice. Port 0 is a free one for each of several servers.
+fn check_once(option: &'static str, listens: &[Vec<SocketAddr>], servers: usize) -> Result<(), ServersError> {
+    let mut seen = HashSet::new();
+    let mut fixed = listens.iter().flatten().filter(|addr| servers == 1 || addr.port() != 0);
+    match fixed.find(|addr| !seen.insert(**addr)) {
+        Some(addr) => Err(ServersError::Twice { option, addr: *addr }),
+        None => Ok(()),
     }
 }

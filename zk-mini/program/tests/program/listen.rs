@@ -112,6 +112,18 @@ fn clients_of_throw_away_certificates_are_told_the_port_once_there_is_one() {
 }
 
 #[test]
+fn an_address_that_is_given_twice_is_named() {
+    for options in [&["--listen=1", "--listen=localhost:1"][..], &["--listen=[::1]:0", "--listen=[::1]:0"]] {
+        let (status, stderr) = Program::start(&[&["serve"], options].concat()).end();
+        assert_eq!(status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("--listen ") && stderr.contains(" is given twice"), "{stderr}");
+    }
+    let each = ["serve", "--servers=2", "--listen=127.0.0.1:0", "--listen=127.0.0.1:0"];
+    let zk = Program::start(&each);
+    assert_ne!(zk.address(), zk.address(), "each has a port of its own");
+}
+
+#[test]
 fn the_server_of_exec_is_on_both_loopback_addresses() {
     let exec = Program::start(&[
         "exec",
