@@ -96,7 +96,7 @@ pub(crate) fn fsck(args: &FsckArgs) -> Result<ExitCode, CliError> {
 
 fn print_moved(moved: &Moved, out: &mut dyn Write) -> io::Result<()> {
     match &moved.because {
-        Some(error) => writeln!(out, "repaired: {error}")?,
+        Some(error) => writeln!(out, "repaired: {}", error.fault())?,
         None => writeln!(out, "repaired: the end of the last log was half-written")?,
     }
     moved.to.iter().try_for_each(|file| writeln!(out, "moved to: {}", file.display()))

@@ -60,9 +60,9 @@ pub enum StorageError {
     },
     /// A log is damaged, and no crash leaves such damage.
     #[error(
-        "{} is damaged at byte {offset}: {reason}. No crash leaves such damage, so the log is not cut off there: that would lose \
-         {loss}, and the later logs. Restore the log, or continue without these: `zk-mini fsck --repair` moves them to side \
-         files", file.display()
+        "{}. No crash leaves such damage, so the log is not cut off there: that would lose {loss}, and the later logs. \
+         Restore the log, or continue without these: `zk-mini fsck --repair` moves them to side files",
+        damaged(file, offset, reason)
     )]
     Log {
         /// Damaged log.
@@ -75,7 +75,7 @@ pub enum StorageError {
         loss: Loss,
     },
     /// A snapshot is damaged.
-    #[error("{} is damaged at byte {offset}: {reason}", file.display())]
+    #[error("{}", damaged(file, offset, reason))]
     Snapshot {
         /// Damaged snapshot.
         file: PathBuf,
@@ -86,9 +86,8 @@ pub enum StorageError {
     },
     /// A log does not continue where the log or the snapshot before it ends.
     #[error(
-        "{} begins after zxid {last}, with which the files before it end: a log or a snapshot is missing or cut off. \
-         Restore it, or continue from there without this log and the later ones: `zk-mini fsck --repair` moves them aside",
-        file.display()
+        "{}. Restore it, or continue from there without this log and the later ones: `zk-mini fsck --repair` moves them aside",
+        gap(file, *last)
     )]
     Gap {
         /// Log that does not continue.
@@ -98,8 +97,7 @@ pub enum StorageError {
     },
     /// Transactions of a damaged snapshot are in no other file.
     #[error(
-        "{damage}; it has transactions that no other file has: the valid ones end with zxid {last}. Restore it, or continue \
-         from there without them: `zk-mini fsck --repair` moves it aside"
+        "{}. Restore it, or continue from there without them: `zk-mini fsck --repair` moves it aside", lost(damage, *last)
     )]
     Lost {
         /// Damage of the snapshot.
@@ -110,8 +108,8 @@ pub enum StorageError {
     /// A snapshot shows transactions that no log has. It was taken while they were applied, so that it shows them in
     /// part.
     #[error(
-        "{} shows transactions up to zxid {shown}, and the logs behind it end with {last}: restore the missing one, or \
-         continue from an older snapshot: `zk-mini fsck --repair` moves this one aside", file.display()
+        "{}: restore the missing one, or continue from an older snapshot: `zk-mini fsck --repair` moves this one aside",
+        ahead(file, *shown, *last)
     )]
     Ahead {
         /// Snapshot that shows them.
@@ -123,8 +121,9 @@ pub enum StorageError {
     },
     /// The name of a log or a snapshot does not fit its content: it has been renamed, or copied.
     #[error(
-        "the content of {} does not fit its name: {reason}. It has been renamed or copied: give it its own name back, or \
-         continue without it: `zk-mini fsck --repair` moves it aside", file.display()
+        "{}. It has been renamed or copied: give it its own name back, or continue without it: `zk-mini fsck --repair` \
+         moves it aside",
+        misnamed(file, reason)
     )]
     Misnamed {
         /// Log or snapshot with the wrong name.
@@ -225,7 +224,46 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// Returns what is wrong, without what to do about it: for a report on a repair that has been done.
+    #[must_use]
+    pub fn fault(&self) -> String {
+        match self {
+            Self::Log { file, offset, reason, .. } => damaged(file, offset, reason),
+            Self::Gap { file, last } => gap(file, *last),
+            Self::Lost { damage, last } => lost(damage, *last),
+            Self::Ahead { file, shown, last } => ahead(file, *shown, *last),
+            Self::Misnamed { file, reason } => misnamed(file, reason),
+            other => other.to_string(),
+        }
+    }
+
     pub(super) fn io(what: &'static str, file: &Path, source: io::Error) -> Self {
         Self::Io { what, file: file.into(), source }
     }
+}
+
+fn damaged(file: &Path, offset: &dyn Display, reason: &str) -> String {
+    format!("{} is damaged at byte {offset}: {reason}", file.display())
+}
+
+fn gap(file: &Path, last: Zxid) -> String {
+    format!(
+        "{} begins after zxid {last}, with which the files before it end: a log or a snapshot is missing or cut off",
+        file.display()
+    )
+}
+
+fn lost(damage: &StorageError, last: Zxid) -> String {
+    format!("{damage}; it has transactions that no other file has: the valid ones end with zxid {last}")
+}
+
+fn ahead(file: &Path, shown: Zxid, last: Zxid) -> String {
+    format!(
+        "{} shows transactions up to zxid {shown}, and the logs behind it end with {last}",
+        file.display()
+    )
+}
+
+fn misnamed(file: &Path, reason: &str) -> String {
+    format!("the content of {} does not fit its name: {reason}", file.display())
 }

@@ -77,6 +77,8 @@ async fn a_flipped_bit_before_whole_transactions_stops_the_start_until_it_is_rep
     assert_eq!(log_name.as_str().min(side), "snapshot.0", "{said}");
     let side = file(dir.path(), side);
     assert!(said.contains(&side.display().to_string()), "{said}");
+    assert!(said.starts_with("repaired: ") && said.contains("log.1 is damaged at byte "), "{said}");
+    assert!(!said.contains("--repair"), "it has been done: {said}");
     let (kept, moved) = (fs::read(&log).unwrap(), fs::read(&side).unwrap());
     assert_eq!([kept.clone(), moved].concat(), damaged, "nothing is lost");
     assert!(side.to_str().unwrap().ends_with(&format!("zk-mini.cut.log.1.from-byte-{}", kept.len())));
