@@ -175,8 +175,23 @@ fn yaml(text: &str) -> Result<BTreeMap<Path, Option<Entry>>, TreeFileError> {
 
 /// Says what a reader of a file understands: the parser speaks of its own terms and options.
 fn in_words_of_files(text: &str) -> String {
-    if text == "expected mapping start" {
-        return "a file maps paths to nodes, and a node is a mapping, as in `/a: {data: text}`".into();
+    match text {
+        "expected mapping start" => {
+            return "a file maps paths to nodes, and a node is a mapping, as in `/a: {data: text}`".into();
+        }
+        // There is no other list in a file.
+        "expected sequence start" => {
+            return "an `acl` is a list of texts, as in `acl: ['world:anyone:cdrwa']`".into();
+        }
+        "expected string scalar" => {
+            return "there is a list or a mapping in place of a text; an `acl` is a list of texts, as in \
+                    `acl: ['world:anyone:cdrwa']`"
+                .into();
+        }
+        _ if text.contains("from_str_multiple") => {
+            return "a file is one document of YAML, and `---` begins a second one".into();
+        }
+        _ => {}
     }
     match text
         .strip_prefix("duplicate mapping key: ")

@@ -101,6 +101,13 @@ fn a_file_that_is_no_tree_is_an_error_with_its_place_and_what_is_allowed() {
             ),
             (b"/a: {}\n/a: {}\n", "/a is there twice"),
             (b"a: {}\n", "cannot name a node"),
+            (b"---\n/a: {}\n---\n/b: {}\n", "a file is one document of YAML, and `---` begins a second one"),
+            (
+                b"/a: {acl: 'world:anyone:r'}\n",
+                "an `acl` is a list of texts, as in `acl: ['world:anyone:cdrwa']`",
+            ),
+            (b"/a: {acl: {world: r}}\n", "an `acl` is a list of texts, as in `acl: ['world:anyone:cdrwa']`"),
+            (b"/a: {acl: [{world: r}]}\n", "there is a list or a mapping in place of a text"),
             (b"/a: \xff\n", "tree.yaml: byte 4 is not UTF-8"),
             (b"/a: {acl: ['auth::cdrwa']}\n", "tree.yaml: the ACL of /a is not valid"),
             (b"/a: {ttl_ms: 5}\n", "tree.yaml: /a has a time to live, which needs --extended-types"),
