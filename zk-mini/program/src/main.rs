@@ -18,6 +18,7 @@ mod log;
 #[cfg(not(feature = "tls"))]
 mod no_tls;
 mod notify;
+mod number;
 mod offline;
 mod own_program;
 mod pid_file;

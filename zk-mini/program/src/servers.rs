@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
+use crate::number::number;
+
 /// Option for the number of servers.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct ServersArgs {
@@ -13,11 +15,11 @@ pub(crate) struct ServersArgs {
     /// They share one history, and there is no consensus: it is for tests that stop
     /// servers, delay them, and elect leaders, by POST /v1/servers/N/stop and so on.
     /// Each has a port, and a line that says that it is ready, in order.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=99), verbatim_doc_comment)]
+    #[arg(long, value_name = "N", value_parser = number(1..=99), verbatim_doc_comment)]
     servers: Option<u16>,
 
     /// Number of observers beside the servers: they have no vote, and the last ports
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=97), default_value_t = 0,
+    #[arg(long, value_name = "N", value_parser = number(0..=97), default_value_t = 0,
         requires = "servers", verbatim_doc_comment)]
     observers: u16,
 }

@@ -17,6 +17,7 @@ use super::output::{Output, Visible, note};
 use super::parse::{count, seconds};
 use super::session::runtime;
 use super::time::{after, readable, too_few};
+use crate::number::number;
 use crate::stop::Stop;
 
 /// Kinds of entries that are of interest without being asked for: not each read of each client.
@@ -42,7 +43,7 @@ pub(crate) struct TailArgs {
     path: Option<String>,
 
     /// Number of past entries to begin with
-    #[arg(long, short = 'n', value_name = "N", default_value = "10", value_parser = clap::value_parser!(u16).range(..=10_000))]
+    #[arg(long, short = 'n', value_name = "N", default_value = "10", value_parser = number(0..=10_000))]
     lines: u16,
 
     /// Only entries about this session

@@ -24,6 +24,7 @@ use crate::error::CliError;
 use crate::http_options::{Access, HttpOptions};
 use crate::listen::Host;
 use crate::load::{LoadArgs, Loading};
+use crate::number::number;
 use crate::own_program::own_program;
 use crate::servers::ServersArgs;
 use crate::settings::Settings;
@@ -81,7 +82,7 @@ pub(crate) struct ExecArgs {
         num_args = 0..=1,
         require_equals = true,
         default_missing_value = failure::USUAL,
-        value_parser = clap::value_parser!(u16).range(1..=10_000),
+        value_parser = number(1..=10_000),
         verbatim_doc_comment
     )]
     explain_on_failure: Option<u16>,

@@ -218,6 +218,8 @@ fn a_bad_option_is_an_error_that_shows_the_right_form() {
             "`printf %s USER:PASSWORD | openssl sha1 -binary | base64` prints it",
         ),
         ("--jute-max-buffer=44", "from 45, the length of the request for a session"),
+        ("--servers=x", "a number, 1 to 99"),
+        ("--observers=x", "a number, 0 to 97"),
         ("--jute-max-buffer=536870913", "up to 536870912, which are 512 MiB"),
         ("--retain-snapshots=0", "a number of snapshots, 1 or more"),
         ("--port=abc", "a port, 0 to 65535"),

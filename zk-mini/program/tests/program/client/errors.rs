@@ -40,6 +40,7 @@ fn bad_options_are_told_what_is_allowed() {
     for (args, words) in [
         (&["ls", "--timeout", "soon"][..], "a number of seconds, such as 10 or 0.5"),
         (&["acl", "/a", "--set", "world:anyone:x"], "r (read), w (write), c (create), d (delete), a (admin)"),
+        (&["tail", "-n", "x"], "a number, 0 to 10000"),
         (&["set", "/a", "x", "--version=-1"], "a version, as `stat` shows it"),
         (&["create", "/a", "--container", "--ephemeral"], "cannot be used with"),
     ] {
