@@ -61,7 +61,7 @@ impl<'a> From<&'a Acl> for Entry<'a> {
 }
 
 pub(crate) fn run(args: &AclArgs) -> Result<(), ClientError> {
-    with_session(&args.server, async |session, out| {
+    with_session(&args.server, &args.path, async |session, out| {
         let path = &args.path;
         if let Some(AclList(acl)) = &args.set {
             let stat = session.ask(session.client.set_acl(path, acl, expected(args.version))).await?;

@@ -79,7 +79,9 @@ impl CreateArgs {
 
 pub(crate) fn run(args: &CreateArgs) -> Result<(), ClientError> {
     let data = input::data(&args.data)?;
-    with_session(&args.server, async |session, out| {
+    // The name of a sequential node may be its number alone.
+    let named = args.path.strip_suffix('/').filter(|parent| args.sequential && !parent.is_empty());
+    with_session(&args.server, named.unwrap_or(&args.path), async |session, out| {
         // Before the node exists, so that a signal right after its path is printed is not lost.
         let mut stop = Stop::new().map_err(ClientError::Signals)?;
         let mut states = session.client.states();

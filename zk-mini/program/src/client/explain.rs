@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::error::{ClientError, STATUSES};
 use super::http::{HttpArgs, connect, encoded};
 use super::output::{Output, Visible};
-use super::session::runtime;
+use super::session::{check, runtime};
 use super::time::readable;
 
 /// Say who created, changed and deleted a node, and why
@@ -30,6 +30,7 @@ pub(crate) struct ExplainArgs {
 }
 
 pub(crate) fn run(args: &ExplainArgs) -> Result<(), ClientError> {
+    check(&args.path)?;
     runtime()?.block_on(async {
         let mut zk = connect(&args.http).await?;
         let path = encoded(&zk.apply(&args.path));

@@ -46,7 +46,7 @@ struct Node<'a> {
 }
 
 pub(crate) fn run(args: &GetArgs) -> Result<(), ClientError> {
-    with_session(&args.server, async |session, out| {
+    with_session(&args.server, &args.path, async |session, out| {
         let path = &args.path;
         session.catch_up().await?;
         let (data, stat) = session.read(|| session.client.get(path)).await?;

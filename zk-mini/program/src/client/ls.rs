@@ -44,7 +44,7 @@ pub(crate) struct LsArgs {
 }
 
 pub(crate) fn run(args: &LsArgs) -> Result<(), ClientError> {
-    with_session(&args.server, async |session, out| {
+    with_session(&args.server, &args.path, async |session, out| {
         session.catch_up().await?;
         if args.recursive { everything(args, session, out).await } else { children(args, session, out).await }
     })

@@ -47,7 +47,7 @@ pub(crate) fn run(args: &RmArgs) -> Result<(), ClientError> {
     if args.path == "/" {
         return Err(ClientError::Root);
     }
-    with_session(&args.server, async |session, out| {
+    with_session(&args.server, &args.path, async |session, out| {
         let path = &args.path;
         let deleted = if args.recursive {
             tree(session, path).await?

@@ -10,6 +10,7 @@ use clap::Args;
 use tokio::runtime::{self, Runtime};
 use tokio::time::timeout;
 use zk_client::{Client, ConnectString};
+use zk_wire::path;
 
 use super::error::ClientError;
 use super::output::Output;
@@ -64,11 +65,13 @@ pub(crate) struct Session {
     limit: Duration,
 }
 
-/// Runs a command with a session, and closes it.
+/// Runs a command on a node with a session, and closes it. A path that can name no node is refused before.
 pub(crate) fn with_session(
     args: &ServerArgs,
+    path: &str,
     work: impl AsyncFnOnce(&Session, &mut Output) -> Result<(), ClientError>,
 ) -> Result<(), ClientError> {
+    check(path)?;
     runtime()?.block_on(async {
         let session = args.connect().await?;
         let mut out = Output::new(args.json);
@@ -77,6 +80,11 @@ pub(crate) fn with_session(
         let _ = session.client.close_within(CLOSING.min(session.limit)).await;
         done
     })
+}
+
+/// Refuses a path that can name no node.
+pub(crate) fn check(path: &str) -> Result<(), ClientError> {
+    path::validate(path).map_err(|source| ClientError::Path { path: path.into(), source })
 }
 
 /// Starts a runtime. Its one thread keeps the session alive while the main thread waits for a pager to read on.

@@ -39,7 +39,7 @@ pub(crate) struct SetArgs {
 
 pub(crate) fn run(args: &SetArgs) -> Result<(), ClientError> {
     let data = input::data(&args.data)?;
-    with_session(&args.server, async |session, out| {
+    with_session(&args.server, &args.path, async |session, out| {
         let path = &args.path;
         let stat = session.ask(session.client.set(path, data, expected(args.version))).await?;
         let text = format_args!("version {}", stat.version);

@@ -35,7 +35,7 @@ struct Node<'a> {
 }
 
 pub(crate) fn run(args: &StatArgs) -> Result<(), ClientError> {
-    with_session(&args.server, async |session, out| {
+    with_session(&args.server, &args.path, async |session, out| {
         let path = &args.path;
         session.catch_up().await?;
         let stat = session.read(|| session.client.exists(path)).await?;

@@ -55,7 +55,7 @@ struct Event<'a> {
 }
 
 pub(crate) fn run(args: &WatchArgs) -> Result<(), ClientError> {
-    with_session(&args.server, async |session, out| {
+    with_session(&args.server, &args.path, async |session, out| {
         let mut stop = Stop::new().map_err(ClientError::Signals)?;
         let client = &session.client;
         let mut watch = if args.recursive {

@@ -65,6 +65,21 @@ fn a_server_that_is_not_there_is_named_soon_with_what_to_do() {
 }
 
 #[test]
+fn a_path_that_names_no_node_is_refused_before_a_server_is_looked_for() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = free.local_addr().unwrap().to_string();
+    drop(free);
+    for args in [&["ls", "a"][..], &["ls", "/a/"], &["create", "/a/"], &["explain", "a"]] {
+        let (status, said) = failure(command(&[args, &["-s", &address]].concat()).output().unwrap());
+        assert_eq!(status, 2, "{args:?}: {said}");
+        assert!(said.starts_with(&format!("zk-mini: {}: path ", args[1])), "{args:?}: {said}");
+    }
+    let zk = Server::start();
+    zk.run(&["create", "/a"]);
+    assert_eq!(zk.run(&["create", "--sequential", "/a/"]), "/a/0000000000\n", "a number is a name");
+}
+
+#[test]
 fn a_server_that_is_silent_is_given_up_after_the_limit() {
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap().to_string();
