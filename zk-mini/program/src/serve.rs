@@ -223,6 +223,10 @@ async fn serve(
             return Ok(ExitCode::SUCCESS);
         }
     };
+    // Before clients hear of the server: the line is the first.
+    if let Some(audit) = &audit {
+        audit.started(zk.now().wall);
+    }
     let ready = Ready { servers, tls, compat: zk.status().compat, http };
     let _pid_file = match herald.announce(&ready) {
         Ok(pid_file) => pid_file,
@@ -231,9 +235,6 @@ async fn serve(
             return Err(error.into());
         }
     };
-    if let Some(audit) = &audit {
-        audit.started(zk.now().wall);
-    }
     supervisor.ready(&ready.status());
 
     let cause = tokio::select! {
