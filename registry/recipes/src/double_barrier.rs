@@ -8,7 +8,7 @@ use zk_wire::path;
 
 use crate::error::Error;
 use crate::node::Node;
-use crate::protected::{again, create, delete, delete_in_background, fired, session, to_its_end};
+use crate::protected::{again, create, delete, delete_in_background, fired, open, session, to_its_end};
 
 /// Name of the recipe in errors.
 const RECIPE: &str = "double barrier";
@@ -103,10 +103,11 @@ impl DoubleBarrier {
 
     /// Creates the node of a member.
     async fn come(&self) -> Result<BarrierMember, Error> {
-        let barrier = self.clone();
+        let (client, path, members) = (self.client.downgrade(), self.path.clone(), self.members);
         let coming = async move {
             let mode = CreateMode::EphemeralSequential;
-            let node = create(&barrier.client, &barrier.path, "member-", Bytes::new(), mode).await?;
+            let node = create(&client, &path, "member-", Bytes::new(), mode).await?;
+            let barrier = Self { client: open(&client, &path)?, path, members };
             Ok(BarrierMember { barrier, node, is_gone: false })
         };
         to_its_end(&self.client, &self.path, coming).await.map_err(Error::of(RECIPE, &self.path))

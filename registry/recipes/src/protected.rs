@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use common::Millis;
-use zk_client::{Client, CreateMode, Error, ErrorCode, Expected, SessionId, Watch, WatchLost};
+use zk_client::{Client, CreateMode, Error, ErrorCode, Expected, SessionId, Watch, WatchLost, WeakClient};
 use zk_wire::path;
 
 use crate::guid::Guid;
@@ -38,7 +38,7 @@ pub(crate) async fn delete_owned(client: &Client, path: &str, owner: SessionId) 
 
 /// Deletes an ephemeral node of ours like [`delete_owned`], in a task. That does not keep the client open, whose end deletes it, too.
 pub(crate) fn delete_in_background(client: &Client, path: &str, owner: SessionId) {
-    let (weak, clock, path) = (client.downgrade(), client.clock(), path.to_owned());
+    let (weak, path) = (client.downgrade(), path.to_owned());
     client.spawn(async move {
         let mut patience = Patience::new(fastrand::u64(..));
         while let Some(client) = weak.upgrade() {
@@ -46,8 +46,7 @@ pub(crate) fn delete_in_background(client: &Client, path: &str, owner: SessionId
                 Err(error) if error.is_retryable() => {}
                 _ => return,
             }
-            drop(client);
-            clock.sleep_until(Some(clock.now() + patience.pause())).await;
+            pause_without(client, patience.pause()).await;
         }
     });
 }
@@ -60,7 +59,8 @@ async fn delete_if_owned(client: &Client, path: &str, owner: SessionId) -> Resul
 }
 
 /// Makes something in a task, which goes on if this future is dropped. What it has made is dropped then, too: so what undoes itself
-/// when it is dropped leaves nothing behind, although a request that was sent cannot be taken back.
+/// when it is dropped leaves nothing behind, although a request that was sent cannot be taken back. The making should not keep the
+/// client open.
 pub(crate) async fn to_its_end<T: Send + 'static>(
     client: &Client,
     path: &str,
@@ -85,41 +85,58 @@ pub(crate) async fn fired(mut watch: Watch, path: &str) -> Result<(), Error> {
 }
 
 /// Creates a sequential node below `parent`, which is made if it is missing. The name is a GUID and `rest`, as Curator protects it,
-/// and a node whose reply was lost is found by it. Dropping the future may leave the node.
+/// and a node whose reply was lost is found by it. Dropping the future may leave the node. Does not keep the client open.
 pub(crate) async fn create(
-    client: &Client,
+    client: &WeakClient,
     parent: &str,
     rest: &str,
     data: Bytes,
     mode: CreateMode,
 ) -> Result<Node, Error> {
     let mut patience = Patience::new(fastrand::u64(..));
+    let mut unanswered = None;
     loop {
-        let session = session(client);
-        let name = Guid::new(session, fastrand::u64(..)).curator(rest);
-        let error = match client.create(&path::join(parent, &name), data.clone(), mode).await {
-            Ok(created) => {
-                let (owner, zxid) = (created.stat.ephemeral_owner, created.stat.czxid);
-                return Ok(Node { path: created.path, owner, created: zxid });
-            }
-            Err(error) => error,
-        };
-        if error.may_have_been_applied() {
-            let found = again(client, async || find(client, parent, &name).await).await?;
-            // A node of an expired session of ours goes with that session.
-            let lives = |node: &Node| {
-                let current = client.credentials().map(|credentials| credentials.id);
-                node.owner == SessionId::NONE || Some(node.owner) == current
-            };
-            if let Some(node) = found.filter(lives) {
-                return Ok(node);
-            }
-        } else if error.code() == Some(ErrorCode::NO_NODE) {
-            again(client, async || client.ensure_path(parent).await).await?;
-        } else if !error.is_retryable() {
-            return Err(error);
+        let client = open(client, parent)?;
+        match try_to_create(&client, parent, rest, &data, mode, &mut unanswered).await {
+            Ok(Some(node)) => return Ok(node),
+            Err(error) if !error.is_retryable() => return Err(error),
+            _ => pause_without(client, patience.pause()).await,
         }
-        pause(client, patience.pause()).await;
+    }
+}
+
+/// Creates such a node, or finds the one of this name whose reply was lost; `None` if another attempt may do it.
+async fn try_to_create(
+    client: &Client,
+    parent: &str,
+    rest: &str,
+    data: &Bytes,
+    mode: CreateMode,
+    unanswered: &mut Option<String>,
+) -> Result<Option<Node>, Error> {
+    if let Some(name) = unanswered {
+        let found = find(client, parent, name).await?;
+        *unanswered = None;
+        // A node of an expired session of ours goes with that session.
+        let lives = |node: &Node| node.owner == SessionId::NONE || node.owner == session(client);
+        if let Some(node) = found.filter(lives) {
+            return Ok(Some(node));
+        }
+    }
+    let name = Guid::new(session(client), fastrand::u64(..)).curator(rest);
+    match client.create(&path::join(parent, &name), data.clone(), mode).await {
+        Ok(created) => {
+            let (owner, zxid) = (created.stat.ephemeral_owner, created.stat.czxid);
+            Ok(Some(Node { path: created.path, owner, created: zxid }))
+        }
+        Err(error) if error.may_have_been_applied() => {
+            *unanswered = Some(name);
+            Ok(None)
+        }
+        Err(error) if error.code() == Some(ErrorCode::NO_NODE) => {
+            client.ensure_path(parent).await.map(|()| None)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -136,6 +153,21 @@ pub(crate) async fn find(client: &Client, parent: &str, name: &str) -> Result<Op
     let path = path::join(parent, child);
     let stat = client.exists(&path).await?;
     Ok(stat.map(|stat| Node { path, owner: stat.ephemeral_owner, created: stat.czxid }))
+}
+
+/// Returns the client for one attempt of a task that does not keep it open.
+///
+/// # Errors
+/// The last handle was dropped.
+pub(crate) fn open(client: &WeakClient, path: &str) -> Result<Client, Error> {
+    client.upgrade().ok_or_else(|| Error::Closed { op: "create", path: path.to_owned(), sent: true })
+}
+
+/// Waits for a time by the client's clock, without the client.
+pub(crate) async fn pause_without(client: Client, time: Millis) {
+    let clock = client.clock();
+    drop(client);
+    clock.sleep_until(Some(clock.now() + time)).await;
 }
 
 /// Waits for a time by the client's clock.

@@ -1,16 +1,19 @@
 //! A queue whose entries are claimed first and removed when they are done.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use bytes::Bytes;
-use zk_client::{Client, CreateMode, Error as ClientError, ErrorCode, Expected, SessionId};
+use zk_client::{Client, CreateMode, Error as ClientError, ErrorCode, Expected, SessionId, Stat, WeakClient};
 
 use super::entries::{Entries, children, watch_children};
 use super::{Priority, QueueNames, RECIPE};
 use crate::error::Error;
 use crate::guid::Guid;
 use crate::patience::Patience;
-use crate::protected::{again, delete_in_background, delete_owned, fired, pause, session, to_its_end};
+use crate::protected::{
+    again, delete_in_background, delete_owned, fired, open, pause, pause_without, session, to_its_end,
+};
 use crate::queue_entry::QueueEntry;
 
 /// Queue that loses no entry: an entry is claimed, and removed when it is done. If the client dies, or gives the claim back, the entry
@@ -167,13 +170,13 @@ impl LockingQueue {
 
     /// Claims an entry; `None` if another client was faster.
     async fn claim_entry(&self, name: &str) -> Result<Option<Claim>, Error> {
-        let queue = self.clone();
+        let (client, claims) = (self.entries.client.downgrade(), self.claims.clone());
         let entry = QueueEntry { path: zk_wire::path::join(&self.entries.path, name), data: Bytes::new() };
         let path = zk_wire::path::join(&self.claims, name);
         let claiming = async move {
-            let owner = queue.create_claim(&path).await?;
-            let client = queue.entries.client;
-            Ok(owner.map(|owner| Claim { client, entry, path, owner, is_over: false }))
+            let Some(owner) = create_claim(&client, &claims, &path).await? else { return Ok(None) };
+            let client = open(&client, &path)?;
+            Ok(Some(Claim { client, entry, path, owner, is_over: false }))
         };
         let claimed = to_its_end(&self.entries.client, &self.claims, claiming).await;
         let Some(mut claim) = claimed.map_err(Error::of(RECIPE, &self.claims))? else { return Ok(None) };
@@ -186,41 +189,56 @@ impl LockingQueue {
             None => claim.give_back().await.map(|()| None),
         }
     }
+}
 
-    /// Creates a claim and returns the session that owns it; `None` if another client has one.
-    async fn create_claim(&self, path: &str) -> Result<Option<SessionId>, ClientError> {
-        let client = &self.entries.client;
-        let mut patience = Patience::new(fastrand::u64(..));
-        let mark = Guid::new(session(client), fastrand::u64(..)).to_string();
-        let mut is_unanswered = false;
-        loop {
-            let error = match client.create(path, mark.clone(), CreateMode::Ephemeral).await {
-                Ok(created) => return Ok(Some(created.stat.ephemeral_owner)),
-                Err(error) => error,
-            };
-            match error.code() {
-                Some(ErrorCode::NODE_EXISTS) => {
-                    if !is_unanswered {
-                        return Ok(None);
-                    }
-                    let found = again(client, async || match client.get(path).await {
-                        Err(error) if error.code() == Some(ErrorCode::NO_NODE) => Ok(None),
-                        found => found.map(Some),
-                    });
-                    let found = found.await?;
-                    let ours =
-                        found.filter(|(data, stat)| *data == mark && stat.ephemeral_owner == session(client));
-                    return Ok(ours.map(|(_, stat)| stat.ephemeral_owner));
-                }
-                Some(ErrorCode::NO_NODE) => {
-                    again(client, async || client.ensure_path(&self.claims).await).await?;
-                }
-                _ if error.may_have_been_applied() => is_unanswered = true,
-                _ if error.is_retryable() => {}
-                _ => return Err(error),
-            }
-            pause(client, patience.pause()).await;
+/// Creates a claim and returns the session that owns it; `None` if another client has one. Does not keep the client open.
+async fn create_claim(
+    client: &WeakClient,
+    claims: &str,
+    path: &str,
+) -> Result<Option<SessionId>, ClientError> {
+    let mut patience = Patience::new(fastrand::u64(..));
+    let mark = Guid::new(session(&open(client, path)?), fastrand::u64(..)).to_string();
+    let mut is_unanswered = false;
+    loop {
+        let client = open(client, path)?;
+        match try_to_create(&client, claims, path, &mark, &mut is_unanswered).await {
+            Ok(ControlFlow::Break(owner)) => return Ok(owner),
+            Err(error) if !error.is_retryable() => return Err(error),
+            _ => pause_without(client, patience.pause()).await,
         }
+    }
+}
+
+/// Creates a claim, or finds the one whose reply was lost: breaks with the session that owns it, or without one if that is another
+/// client's. Continues if another attempt may do it.
+async fn try_to_create(
+    client: &Client,
+    claims: &str,
+    path: &str,
+    mark: &str,
+    is_unanswered: &mut bool,
+) -> Result<ControlFlow<Option<SessionId>>, ClientError> {
+    let error = match client.create(path, mark.to_owned(), CreateMode::Ephemeral).await {
+        Ok(created) => return Ok(ControlFlow::Break(Some(created.stat.ephemeral_owner))),
+        Err(error) => error,
+    };
+    match error.code() {
+        Some(ErrorCode::NODE_EXISTS) if *is_unanswered => match client.get(path).await {
+            Ok((data, Stat { ephemeral_owner: owner, .. })) => {
+                let is_ours = data == mark && owner == session(client);
+                Ok(ControlFlow::Break(is_ours.then_some(owner)))
+            }
+            Err(error) if error.code() == Some(ErrorCode::NO_NODE) => Ok(ControlFlow::Break(None)),
+            Err(error) => Err(error),
+        },
+        Some(ErrorCode::NODE_EXISTS) => Ok(ControlFlow::Break(None)),
+        Some(ErrorCode::NO_NODE) => client.ensure_path(claims).await.map(ControlFlow::Continue),
+        _ if error.may_have_been_applied() => {
+            *is_unanswered = true;
+            Ok(ControlFlow::Continue(()))
+        }
+        _ => Err(error),
     }
 }
 

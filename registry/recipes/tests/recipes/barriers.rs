@@ -100,6 +100,19 @@ fn a_member_that_is_dropped_does_not_keep_its_client() {
 }
 
 #[test]
+fn who_has_given_up_while_coming_does_not_keep_the_client() {
+    with_server(async |zk| {
+        let client = client(zk).await;
+        client.ensure_path(PATH).await.unwrap();
+        let barrier = DoubleBarrier::new(&client, PATH, 1);
+        let silent = zk.fault(On::create("/barrier/*").times(1), Then::be_silent());
+        tokio::time::timeout(TIMEOUT / 20, barrier.enter()).await.unwrap_err();
+        assert_eq!(silent.fired(), 1);
+        ends_without_a_server(zk, client, barrier).await;
+    });
+}
+
+#[test]
 fn a_member_that_dies_inside_counts_as_done() {
     with_server(async |zk| {
         let (dying, living) = (client(zk).await, client(zk).await);

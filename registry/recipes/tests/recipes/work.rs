@@ -239,6 +239,20 @@ fn a_claim_that_is_dropped_does_not_keep_its_client() {
 }
 
 #[test]
+fn who_has_given_up_claiming_does_not_keep_the_client() {
+    with_server(async |zk| {
+        let client = client(zk).await;
+        let queue = LockingQueue::new(&client, PATH);
+        queue.put("a").await.unwrap();
+        client.ensure_path("/work/taken").await.unwrap();
+        let silent = zk.fault(On::create("/work/taken/*").times(1), Then::be_silent());
+        tokio::time::timeout(TIMEOUT / 20, queue.claim()).await.unwrap_err();
+        assert_eq!(silent.fired(), 1);
+        ends_without_a_server(zk, client, queue).await;
+    });
+}
+
+#[test]
 fn a_claim_that_is_dropped_ends_no_other_when_its_session_expires_meanwhile() {
     with_server(async |zk| {
         let queue = LockingQueue::new(&client(zk).await, PATH);
