@@ -27,7 +27,7 @@
 //! | a request | is answered with |
 //! | --- | --- |
 //! | whose `Host` is missing, repeated or malformed | 400 |
-//! | whose `Host` is no loopback name or address (`localhost`, `*.localhost`, 127.0.0.0/8, `[::1]`; the port does not matter), unless there is a token | 403 |
+//! | whose `Host` is no loopback name or address (`localhost`, `*.localhost`, 127.0.0.0/8, `[::1]`; the port does not matter), unless the request has the token | 403 |
 //! | whose `Origin` is not `http://` or `https://` and the `Host` with its port | 403 |
 //! | whose `Sec-Fetch-Site` is neither `same-origin` nor `none`, but for a link to the page | 403 |
 //! | `OPTIONS` | 403 |

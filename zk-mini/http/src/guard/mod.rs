@@ -64,8 +64,8 @@ fn judge(parts: &Parts, app: &App) -> Result<(), ApiError> {
     };
     match is_named_loopback {
         None => return Err(ApiError::bad_request(format!("`{host}` is not HOST or HOST:PORT"))),
-        // A token proves more than a name, and other machines call this one by names that it does not know.
-        Some(false) if is_local && app.shared.settings.token.is_none() => {
+        // A token proves more than a name, and other machines call this one by names that it does not know. The page asks for it.
+        Some(false) if is_local && !may_call_by_any_name(parts, app) => {
             let foreign = parts.uri.authority().map_or(host, |authority| authority.as_str());
             return Err(forbidden(format!(
                 "the server is not called `{foreign}`; use localhost, 127.0.0.1 or [::1] (this keeps web pages of others out)"
@@ -79,6 +79,13 @@ fn judge(parts: &Parts, app: &App) -> Result<(), ApiError> {
     }
     check_access(parts, app, is_local)?;
     if parts.method == Method::POST { check_type(&parts.headers) } else { Ok(()) }
+}
+
+/// Returns true for a request with the token, and for the files of the page if there is one.
+fn may_call_by_any_name(parts: &Parts, app: &App) -> bool {
+    let token = app.shared.settings.token.as_ref();
+    let is_page = Part::of(&parts.method, parts.uri.path(), &app.face) == Part::Page;
+    token.is_some_and(|token| is_page || token.is_in(&parts.headers))
 }
 
 /// Returns the one `Host`.

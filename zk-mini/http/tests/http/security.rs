@@ -246,7 +246,16 @@ async fn a_token_is_wanted_on_loopback_too() {
     get(&http, "/v1/status", &[known]).await.json(200);
     // A tunnel may lead here from a name of its own.
     get(&http, "/v1/status", &[known, ("host", "zk.example")]).await.json(200);
-    get(&http, "/v1/status", &[("host", "zk.example")]).await.error(401);
+    assert_ne!(get(&http, "/", &[("host", "zk.example")]).await.status, 403, "the page asks for the token");
+    get(&http, "/v1/status", &[("host", "zk.example")]).await.error(403);
+    // What is open to local programs is not open to web pages that give this machine a name.
+    let settings = Settings::default().token("s3cret").unwrap().open(true, true);
+    let open = Http::new(settings).share_port(ZkMini::builder()).start().await.unwrap();
+    let http = Client { addr: open.addr().unwrap() };
+    for path in ["/metrics", "/commands/ruok"] {
+        assert_ne!(get(&http, path, &[]).await.status, 403, "{path}");
+        assert_eq!(get(&http, path, &[("host", "zk.example")]).await.status, 403, "{path}");
+    }
 }
 
 #[tokio::test]
