@@ -39,7 +39,7 @@ test('a single server has no servers to show, and none are asked for', async (t)
 test('each server says what it is, and which one this page asks', async (t) => {
   const three = await startThree(t);
   const { last_zxid: zxid } = await api(three[0], 'GET', 'v1/status');
-  const page = await openPage(t, three[1]);
+  const page = await openPage(t, three[1], { mayAsk: [three[0].url] });
   await says(page, 1, new RegExp(`^1 ${three[0].address} follower running zxid ${zxid} no lag`));
   await says(page, 3, /leader running/);
   assert.equal(await page.locator('#servers-asked').innerText(), 'this page asks server 2');
@@ -51,7 +51,7 @@ test('each server says what it is, and which one this page asks', async (t) => {
   await until('that they are still gone', async () => (await page.locator('.peer').count()) === 3 && page.locator('#ensemble').isHidden());
   await page.keyboard.press('s');
   await until('the servers', async () => page.locator('#ensemble').isVisible());
-  await server(page, 1).getByRole('link').click();
+  await server(page, 1).getByRole('link', { name: three[0].address }).click();
   await until('the page of server 1', async () => (await page.locator('#servers-asked').innerText()) === 'this page asks server 1');
 });
 

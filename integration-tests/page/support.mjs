@@ -105,8 +105,9 @@ export async function startKazoo(t, server, { timeout = 10 } = {}) {
 
 let browser = null;
 
-/** Opens the page of a server. What it complains of in the console, and what it asks of other hosts, fails the test at its end. */
-export async function openPage(t, server, { hash = '', dark = false, phone = false, mayLoseServer = false, isReady = '#figures .figure', script = null, size = null } = {}) {
+/** Opens the page of a server. What it complains of in the console, and what it asks of others than the server and `mayAsk`,
+ * fails the test at its end. */
+export async function openPage(t, server, { hash = '', dark = false, phone = false, mayLoseServer = false, isReady = '#figures .figure', script = null, size = null, mayAsk = [] } = {}) {
   browser ??= await chromium.launch({ executablePath: CHROMIUM, chromiumSandbox: process.getuid() !== 0, args: ['--disable-dev-shm-usage'] });
   const context = await browser.newContext({
     viewport: size ?? (phone ? { width: 390, height: 844 } : { width: 1400, height: 860 }),
@@ -123,7 +124,7 @@ export async function openPage(t, server, { hash = '', dark = false, phone = fal
   page.on('pageerror', (error) => complaints.push(`error: ${error.stack}`));
   page.on('dialog', (dialog) => complaints.push(`dialog: ${dialog.message()}`));
   page.on('request', (request) => {
-    if (!request.url().startsWith(server.url) && !request.url().startsWith('blob:')) complaints.push(`request: ${request.url()}`);
+    if (![server.url, 'blob:', ...mayAsk].some((known) => request.url().startsWith(known))) complaints.push(`request: ${request.url()}`);
   });
   if (script) await page.addInitScript(script);
   atEnd(t, async () => {

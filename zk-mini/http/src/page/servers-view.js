@@ -107,7 +107,7 @@ function renderRow(element, row, isAsked) {
   show(lag, [row.lag, row.behind], () => [
     h('span', { class: row.lag.none ? 'dim' : '' }, lagInWords(row.lag)), row.behind > 0 && h('span', { class: 'behind' }, ` · ${row.behind.toLocaleString('en')} behind`),
   ]);
-  keepingFocus(actions, [row.server, row.state, row.role, row.member, row.lag, isAsked, isReadOnly()], () => actionsOf(row, isAsked));
+  keepingFocus(actions, [row.server, row.state, row.role, row.member, row.lag, isAsked, isReadOnly(), state.status?.frozen], () => actionsOf(row, isAsked));
 }
 
 function lagInWords(lag) {
@@ -129,7 +129,7 @@ function actionsOf(row, isAsked) {
     one('restart', 'Restart', `stop ${it} and start it`),
     isCut ? one('heal', 'Heal', `connect ${it} to the others again`) : one('partition', 'Partition', `cut ${it} off from the others`),
     isFrozen
-      ? one('thaw', 'Thaw', state.status?.frozen ? 'all servers are frozen: thaw them together' : `let ${it} go on`, isStopped || state.status?.frozen)
+      ? one('thaw', 'Thaw', state.status?.frozen ? 'all servers are frozen: thaw them together' : `let ${it} go on`, state.status?.frozen)
       : one('freeze', 'Freeze', `let the clients of ${it} hear nothing`),
     button('Lag…', () => askLag(row), {
       title: row.role === 'leader' ? 'a leader does not lag: let another server lead first' : `let ${it} show the past`,
