@@ -223,7 +223,7 @@ async fn serve(
             return Ok(ExitCode::SUCCESS);
         }
     };
-    // Before clients hear of the server: the line is the first.
+    // Before clients are told of the server, so that the line comes before theirs.
     if let Some(audit) = &audit {
         audit.started(zk.now().wall);
     }
@@ -231,6 +231,9 @@ async fn serve(
     let _pid_file = match herald.announce(&ready) {
         Ok(pid_file) => pid_file,
         Err(error) => {
+            if let Some(audit) = &audit {
+                audit.stops(zk.now().wall);
+            }
             zk.stop().await;
             return Err(error.into());
         }

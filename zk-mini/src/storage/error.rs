@@ -172,7 +172,10 @@ pub enum StorageError {
         dir: PathBuf,
     },
     /// There are the directories for data, and no data in them.
-    #[error("there is no data in {}: neither a snapshot nor a log", dir.display())]
+    #[error(
+        "there is no data in {}: neither a snapshot nor a log. Restore it; a server begins with an empty tree there",
+        dir.display()
+    )]
     Empty {
         /// Directory for snapshots.
         dir: PathBuf,

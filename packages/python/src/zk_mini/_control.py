@@ -381,7 +381,7 @@ class Control:
     # Everything else.
 
     def call(self, method: str, path: str, query: Optional[Mapping[str, Any]] = None, body: Optional[Mapping[str, Any]] = None) -> Any:
-        """Makes any call of the HTTP API, in JSON: for what has no method here."""
+        """Makes a call of the HTTP API that answers with JSON: for what has no method here."""
         return self._http.json(method, path, query, body)
 
 

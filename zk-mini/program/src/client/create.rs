@@ -20,7 +20,7 @@ use crate::stop::Stop;
 /// `zk-mini set`; without it the node is empty.
 ///
 /// An ephemeral node lives as long as its session: the command prints its path and
-/// holds it until Ctrl-C or SIGTERM, then deletes it.
+/// holds it until Ctrl-C, SIGTERM or SIGHUP, then deletes it.
 ///
 /// JSON: {"path","stat"}.
 #[derive(Args, Debug)]

@@ -85,8 +85,7 @@ fn control_characters_in_a_key_are_escaped() {
 
 #[test]
 fn binary_files_are_refused_but_comments_have_any_encoding() {
-    let parse =
-        |text: &[u8]| ZooCfg::parse(text, Path::new("zoo.cfg"), 1).map_err(|error| error.to_string());
+    let parse = |text: &[u8]| ZooCfg::parse(text, Path::new("zoo.cfg"), 1).map_err(|error| error.to_string());
     for text in [&b"x=1\na\x1b[2J=1"[..], b"\nx=\0", b"#\n\xff\xfet\0i\0c\0k\0", b"x\ncaf\xe9=1"] {
         let error = parse(text).unwrap_err();
         assert!(error.starts_with("zoo.cfg:2: invalid text: "), "{error}");
@@ -118,9 +117,8 @@ fn without_an_entry_the_tick_and_the_words_are_those_of_zookeeper() {
 
 #[test]
 fn entries_that_change_nothing_need_no_remark() {
-    let config = parse(
-        "localSessionsUpgradingEnabled=false\nlocalSessionsEnabled=false\nstandaloneEnabled=true\n",
-    );
+    let config =
+        parse("localSessionsUpgradingEnabled=false\nlocalSessionsEnabled=false\nstandaloneEnabled=true\n");
     assert_eq!(remarks(&config.unwrap()), []);
     let config = parse("standaloneEnabled=false\nlocalSessionsEnabled=TRUE\n").unwrap();
     assert_eq!(remarks(&config), [(1, "standaloneEnabled")]);
@@ -132,8 +130,7 @@ fn entries_that_change_nothing_need_no_remark() {
 #[test]
 fn keys_of_the_admin_server_and_of_the_metrics_are_read() {
     let provider = "zookeeper.metricsProvider.className=org.apache.zookeeper.metrics.prometheus.PrometheusMetricsProvider";
-    let config =
-        parse(&format!("metricsProvider.httpPort=0\n{provider}\nzookeeper.admin.serverPort=0\n"));
+    let config = parse(&format!("metricsProvider.httpPort=0\n{provider}\nzookeeper.admin.serverPort=0\n"));
     let config = config.unwrap();
     assert_eq!((remarks(&config), config.http.ports().len()), (vec![], 2));
     let config =
@@ -170,21 +167,17 @@ fn directories_and_retention_are_read() {
     assert_eq!(config.retain_snapshots, None, "nothing is purged unless there is an interval");
     for count in ["2", "5"] {
         let told = parse(&format!("autopurge.snapRetainCount={count}\n")).unwrap().remarks[0].to_string();
-        let said =
-            "autopurge.snapRetainCount has no effect without an autopurge.purgeInterval of 1 or more";
+        let said = "autopurge.snapRetainCount has no effect without an autopurge.purgeInterval of 1 or more";
         assert!(told.contains(said), "{told}");
     }
     let config = parse("autopurge.snapRetainCount=5\nautopurge.purgeInterval=1\n").unwrap();
     assert_eq!((config.retain_snapshots, remarks(&config)), (NonZeroUsize::new(5), vec![]));
     for few in ["-1", "0", "2"] {
-        let config =
-            parse(&format!("autopurge.snapRetainCount={few}\nautopurge.purgeInterval=1\n")).unwrap();
+        let config = parse(&format!("autopurge.snapRetainCount={few}\nautopurge.purgeInterval=1\n")).unwrap();
         assert_eq!(config.retain_snapshots, NonZeroUsize::new(3));
         assert_eq!(remarks(&config), [(1, "autopurge.snapRetainCount")]);
     }
-    assert!(
-        parse("autopurge.purgeInterval=soon").is_err() && parse("autopurge.purgeInterval=1y").is_err()
-    );
+    assert!(parse("autopurge.purgeInterval=soon").is_err() && parse("autopurge.purgeInterval=1y").is_err());
     for off in ["0", "-1", "-24"] {
         assert_eq!(parse(&format!("autopurge.purgeInterval={off}")).unwrap().retain_snapshots, None);
     }
@@ -209,8 +202,7 @@ fn a_lone_server_line_may_tell_the_client_port() {
 
 #[test]
 fn lines_of_servers_have_their_addresses_if_there_are_these_servers() {
-    let text =
-        "server.1=zk1:2888:3888;2181\nzookeeper.server.2=[::1]:2:3:observer\nserver.4=x\nserver.x=y\n";
+    let text = "server.1=zk1:2888:3888;2181\nzookeeper.server.2=[::1]:2:3:observer\nserver.4=x\nserver.x=y\n";
     let config = parse_for(3, text).unwrap();
     assert_eq!(remarks(&config), [(3, "server.4"), (4, "server.x")]);
     let servers = format!("{:?}", config.servers);
