@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use zk_mini::TreeFile;
 use zk_mini::core::{Core, ImageNode, NodeKind};
 use zk_wire::Acl;
 
@@ -28,6 +29,9 @@ use crate::offline::{Dirs, print};
 /// and created_children. Session ids and zxids are hexadecimal strings, times are
 /// milliseconds since 1970.
 ///
+/// With --yaml, prints a tree that `zk-mini serve --load` reads: paths, data, kinds
+/// and ACLs.
+///
 /// Status: 0; 1 if there is no tree to print, with the reason.
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
@@ -38,10 +42,18 @@ pub(crate) struct DumpArgs {
     /// Print JSON, one object on each line, with all fields of a node
     #[arg(long)]
     json: bool,
+
+    /// Print YAML, as `zk-mini serve --load` reads it
+    #[arg(long, conflicts_with = "json")]
+    yaml: bool,
 }
 
 pub(crate) fn dump(args: &DumpArgs) -> Result<ExitCode, CliError> {
     let core = args.dirs.recover()?.core;
+    if args.yaml {
+        let tree = TreeFile::from(&core).to_yaml().map_err(CliError::Unwritten)?;
+        return print(|out| out.write_all(tree.as_bytes()));
+    }
     print(|out| if args.json { print_json(&core, out) } else { print_lines(&core, out) })
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use nix::sys::signal::Signal;
+use zk_mini::TreeFileError;
 
 use crate::access_options::AccessError;
 use crate::audit_log::AuditLogError;
@@ -35,6 +36,8 @@ pub(crate) enum CliError {
     Tls(#[from] TlsOptionsError),
     #[error(transparent)]
     Load(#[from] LoadError),
+    #[error("the tree cannot be written as YAML: {0}")]
+    Unwritten(#[source] TreeFileError),
     #[error(transparent)]
     AuditLog(#[from] AuditLogError),
     #[error(transparent)]

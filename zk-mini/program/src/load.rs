@@ -21,6 +21,8 @@ pub(crate) struct LoadArgs {
     /// file, or the server does not start. In a data directory, nodes that are there
     /// already get the data and ACLs of the file at each start with this option; all
     /// other nodes stay. Ephemeral nodes are left out: their sessions have ended.
+    /// Such a file is written by `zk-mini dump --yaml` from a data directory, and by
+    /// a server: curl -H 'Accept: application/yaml' localhost:2181/v1/snapshot
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     load: Option<PathBuf>,
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use zk_wire::Acl;
 
-use crate::core::{ImageNode, NodeKind, SYSTEM_NODES};
+use crate::core::{Core, ImageNode, NodeKind, SYSTEM_NODES};
 use crate::handle::Snapshot;
 use entry::{Entry, Path};
 
@@ -137,6 +137,19 @@ impl TreeFile {
 /// Takes all nodes of a snapshot but those of the system, as far as they are as in an empty server.
 impl From<&Snapshot> for TreeFile {
     fn from(snapshot: &Snapshot) -> Self {
+        Self::of(snapshot.nodes())
+    }
+}
+
+impl From<&Core> for TreeFile {
+    fn from(core: &Core) -> Self {
+        Self::of(&core.image().nodes)
+    }
+}
+
+impl TreeFile {
+    /// Returns the tree of these nodes, without the server's own that are empty.
+    fn of(nodes: &[ImageNode]) -> Self {
         let is_plain = |node: &&ImageNode| {
             let is_system = SYSTEM_NODES.contains(&&*node.path);
             !is_system || node.data.as_ref().is_some_and(|data| !data.is_empty())
@@ -145,7 +158,7 @@ impl From<&Snapshot> for TreeFile {
             let acl = node.acl.to_vec();
             (String::from(&*node.path), TreeNode { data: node.data.clone(), acl, kind: node.kind })
         };
-        Self { nodes: snapshot.nodes().iter().filter(is_plain).map(node).collect() }
+        Self { nodes: nodes.iter().filter(is_plain).map(node).collect() }
     }
 }
 

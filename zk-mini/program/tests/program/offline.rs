@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use tempfile::TempDir;
-use zk_mini::{Builder, Error, ZkMini};
+use zk_mini::{Builder, Error, Snapshot, TreeFile, ZkMini};
 
 use crate::files::{file, names};
 use crate::raw::{CREATE, EPHEMERAL, Raw, SET_DATA, set_data, string};
@@ -207,6 +207,13 @@ async fn dumps_of_different_trees_differ_and_can_be_read_back() {
     let line = r#"{"path":"/quoted\"\\","data":"\"\n/a b","kind":"persistent","acl":[{"perms":31,"scheme":"world","id":"anyone"}],"czxid":"0x4","mzxid":"0x4","pzxid":"0x4","ctime":1577836800000,"mtime":1577836800000,"version":0,"aversion":0,"created_children":0}"#;
     assert!(json.lines().any(|other| other == line), "{json}");
     assert!(json.contains(r#"{"path":"/gone","data":"e","kind":"ephemeral","owner":"0x"#), "{json}");
+
+    let (_, yaml) = run(&["dump", "--yaml"], dir.path());
+    let loaded = Snapshot::from_tree(&TreeFile::parse(&yaml).unwrap()).unwrap();
+    for (path, data, flags) in nodes {
+        let found = loaded.nodes().iter().find(|node| *node.path == *path).map(|node| node.data.as_deref());
+        assert_eq!(found, (flags != EPHEMERAL).then_some(data), "{path} in {yaml}");
+    }
 }
 
 #[tokio::test]
