@@ -17,6 +17,9 @@ pub(crate) const OTHER_PROVIDER: &str = "is ignored: the only other provider is 
 /// Key of the provider.
 pub(crate) const PROVIDER: &str = "metricsProvider.className";
 
+/// Remark on an AdminServer that is switched off.
+pub(crate) const NO_ADMIN_SERVER: &str = "closes no port but that of the AdminServer: HTTP stays on the ZooKeeper port unless `--http off` is given";
+
 /// Keys that have no effect without the provider for Prometheus.
 pub(crate) const METRICS_KEYS: [&str; 2] = ["metricsProvider.httpHost", "metricsProvider.httpPort"];
 
@@ -74,6 +77,11 @@ pub(crate) struct AdminPort {
 }
 
 impl HttpKeys {
+    /// Returns true if the AdminServer is switched off.
+    pub(crate) fn has_no_admin_server(&self) -> bool {
+        self.enable_server == Some(false)
+    }
+
     /// Returns true if a provider is set that exists.
     pub(crate) fn has_prometheus(&self) -> bool {
         self.provider == Some(Provider::Prometheus)

@@ -12,7 +12,7 @@ use crate::properties::{self, BadEscape, Property};
 use crate::settings::{self, Settings};
 use crate::zoo_access::{self, AccessKeys};
 use crate::zoo_error::{ConfigError, Remark};
-use crate::zoo_http::{HttpKeys, METRICS_KEYS, OTHER_PROVIDER, PROVIDER};
+use crate::zoo_http::{HttpKeys, METRICS_KEYS, NO_ADMIN_SERVER, OTHER_PROVIDER, PROVIDER};
 use crate::zoo_keys;
 use crate::zoo_servers::ServerKeys;
 use crate::zoo_throttle::{self, ThrottleKeys};
@@ -171,7 +171,12 @@ impl ZooCfg {
                     self.remark(property, file, text);
                 }
             }
-            key if self.http.set(key, value)? || self.access.set(key, value) => {}
+            key if self.http.set(key, value)? => {
+                if key == "admin.enableServer" && self.http.has_no_admin_server() {
+                    self.remark(property, file, NO_ADMIN_SERVER);
+                }
+            }
+            key if self.access.set(key, value) => {}
             key if self.throttle.set(key, value)? => {
                 if zoo_throttle::is_documented_only(key) {
                     self.remark(property, file, DOCUMENTED_ONLY);

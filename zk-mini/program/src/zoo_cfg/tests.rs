@@ -139,6 +139,8 @@ fn keys_of_the_admin_server_and_of_the_metrics_are_read() {
     assert_eq!(config.http.ports().len(), 0);
     let told: Vec<_> = config.remarks.iter().map(|remark| remark.line).collect();
     assert_eq!(told, [3, 1, 2]);
+    let told = parse("admin.enableServer=false\n").unwrap().remarks[0].to_string();
+    assert!(told.contains("HTTP stays on the ZooKeeper port"), "{told}");
     let error = parse("admin.serverPort=many\n").unwrap_err();
     assert_eq!(error, "conf/zoo.cfg:1: admin.serverPort is \"many\"; it must be a port, 0 to 65535");
 }
