@@ -356,6 +356,7 @@ impl Builder {
             call_timeout,
             max_request,
             max_pending: MAX_PENDING,
+            only_in: None,
         }))
     }
 

@@ -9,7 +9,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use zk_wire::path::PathError;
 use zk_wire::{
-    AddWatch, Auth, ByteString, Encode, ErrorCode, Exists, GetChildren2, GetData, Request, decode_all,
+    AddWatch, Auth, ByteString, Encode, ErrorCode, Exists, GetChildren2, GetData, Request, SessionId,
+    decode_all,
 };
 
 use crate::chroot::Chroot;
@@ -34,7 +35,7 @@ impl Read for GetChildren2 {}
 impl Read for GetData {}
 
 /// State shared by all handles of a client.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Inner {
     pub(crate) commands: Commands,
     pub(crate) shared: Arc<Shared>,
@@ -47,6 +48,8 @@ pub(crate) struct Inner {
     pub(crate) call_timeout: Duration,
     pub(crate) max_request: usize,
     pub(crate) max_pending: usize,
+    /// The only session in which these handles call, if it is not any.
+    pub(crate) only_in: Option<SessionId>,
 }
 
 /// Returns ZooKeeper's name of a request's operation.
@@ -126,7 +129,7 @@ impl Inner {
         let (watch, notify) = watch.unzip();
         let (reply, receiver) = oneshot::channel();
         let caller = Caller { reply, notify };
-        let call = NewCall { op: R::OP, watch, wait: self.call_timeout, caller };
+        let call = NewCall { op: R::OP, session: self.only_in, watch, wait: self.call_timeout, caller };
         match self.commands.call(call, encode, limit) {
             // Without a driver the call was dropped, which it sees as `Closed`.
             Ok((id, is_taken)) => Ok(PendingCall { id, reply: receiver, done: false, is_taken, inner: self }),

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use zk_wire::{
     Acl, ByteString, Create2, Create2Response, Delete, ErrorCode, Exists, Expected, GetAcl, GetChildren2,
-    GetData, GetDataResponse, Request, SetAcl, SetData, Stat, StatResponse, Sync,
+    GetData, GetDataResponse, Request, SessionId, SetAcl, SetData, Stat, StatResponse, Sync,
 };
 
 use crate::builder::Builder;
@@ -88,6 +88,35 @@ impl Client {
     #[must_use]
     pub fn downgrade(&self) -> WeakClient {
         WeakClient { inner: Arc::downgrade(&self.inner) }
+    }
+
+    /// Returns a handle whose calls are made in this session alone: once it is over they fail with [`Error::SessionExpired`], and
+    /// nothing was done. For a call that is about an ephemeral node: in a later session another client may have its name.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let zk = zk_mini::ZkMini::start().await?;
+    /// # let client = zk_client::Client::connect(&zk.connect_string()).await?;
+    /// use zk_client::{CreateMode, Error, Expected};
+    ///
+    /// let node = client.create("/leader", "me", CreateMode::Ephemeral).await?;
+    /// let ours = client.in_session(node.stat.ephemeral_owner);
+    /// zk.session_of("/leader").expect("it has an owner").expire().await;
+    /// zk.create("/leader", "another one").await?;
+    /// let late = loop {
+    ///     match ours.delete("/leader", Expected::Any).await {
+    ///         Err(Error::ConnectionLost { .. }) => continue,
+    ///         late => break late,
+    ///     }
+    /// };
+    /// assert!(matches!(late, Err(Error::SessionExpired { .. })));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn in_session(&self, session: SessionId) -> Self {
+        Self::new(Inner { only_in: Some(session), ..Inner::clone(&self.inner) })
     }
 
     /// Returns the current state of the session.

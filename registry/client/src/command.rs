@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::Millis;
 use tokio::sync::{oneshot, watch};
-use zk_wire::{ErrorCode, OpCode, WatchedEvent};
+use zk_wire::{ErrorCode, OpCode, SessionId, WatchedEvent};
 
 use crate::error::Attempt;
 use crate::feed::FeedSender;
@@ -35,6 +35,8 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) struct NewCall {
     pub(crate) op: OpCode,
+    /// The only session in which it may be made, if it is not any.
+    pub(crate) session: Option<SessionId>,
     /// Watch that the server sets.
     pub(crate) watch: Option<WatchKey>,
     /// Maximum time to wait for a connection.

@@ -27,7 +27,8 @@ use crate::session_state::{CloseReason, SessionState};
 
 /// Probable reason for the end of a connection during the handshake: the server does not tell.
 const TURNED_AWAY: &str = " during the handshake; it may have reached its limit of connections from this address \
-                           (maxClientCnxns), speak TLS only on this port, or fail to write to its disk: see its log";
+                           (maxClientCnxns), have no quorum, speak TLS only on this port, or fail to write to its disk: \
+                           see its log";
 
 const NO_CONNECTION: &str = "no connection in time";
 
@@ -193,10 +194,10 @@ impl Driver {
         let mut bodies = &batch.bodies[..];
         for command in batch.commands.drain(..) {
             match command {
-                Command::Call { id, len, call: NewCall { op, watch, wait, caller } } => {
+                Command::Call { id, len, call: NewCall { op, session, watch, wait, caller } } => {
                     let (body, rest) = bodies.split_at(len);
                     bodies = rest;
-                    let (call, request) = (Call { id, caller }, Outgoing { op, body, watch });
+                    let (call, request) = (Call { id, session, caller }, Outgoing { op, body, watch });
                     self.session.call(now, call, request, now + Millis::from(wait));
                     self.perform_outputs();
                 }
@@ -263,7 +264,11 @@ impl Driver {
                 }
                 self.blame(&self.target, cause.to_string());
             }
-            Output::Complete { call: Call { id, caller: Caller { reply, notify } }, result, watching } => {
+            Output::Complete {
+                call: Call { id, caller: Caller { reply, notify }, .. },
+                result,
+                watching,
+            } => {
                 if let (true, Some(notify)) = (watching, notify) {
                     self.watches.insert(id, notify);
                 }

@@ -25,7 +25,7 @@ pub(crate) fn intake() -> (Commands, Intake) {
 }
 
 /// End of the handles. The driver is told when the last one is dropped.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Commands(Arc<Handles>);
 
 /// End of a handle that does not keep the client open.
@@ -205,7 +205,16 @@ mod tests {
     fn new_call() -> (NewCall, oneshot::Receiver<CallReply>) {
         let (reply, receiver) = oneshot::channel();
         let caller = Caller { reply, notify: None };
-        (NewCall { op: OpCode::GET_DATA, watch: None, wait: std::time::Duration::ZERO, caller }, receiver)
+        (
+            NewCall {
+                op: OpCode::GET_DATA,
+                session: None,
+                watch: None,
+                wait: std::time::Duration::ZERO,
+                caller,
+            },
+            receiver,
+        )
     }
 
     fn call(commands: &Commands, body: &[u8], limit: usize) -> Result<(CallId, bool), TooLong> {

@@ -52,9 +52,10 @@ pub(crate) fn delete_in_background(client: &Client, path: &str, owner: SessionId
 }
 
 async fn delete_if_owned(client: &Client, path: &str, owner: SessionId) -> Result<(), Error> {
-    match session(client) == owner {
-        true => delete(client, path).await,
-        false => Ok(()),
+    match delete(&client.in_session(owner), path).await {
+        // The node has gone with the session.
+        Err(Error::SessionExpired { .. }) => Ok(()),
+        deleted => deleted,
     }
 }
 

@@ -185,6 +185,8 @@ impl<C> Session<C> {
     pub(crate) fn call(&mut self, now: Millis, call: Call<C>, request: Outgoing<'_>, deadline: Millis) {
         if self.closing.is_some() || self.link == LinkState::Ended {
             self.fail(call, CallFailure::Closed);
+        } else if call.session.is_some_and(|only| self.credentials.as_ref().is_none_or(|it| it.id != only)) {
+            self.fail(call, CallFailure::SessionExpired);
         } else if self.calls.len() >= self.config.max_pending {
             self.fail(call, CallFailure::Overloaded);
         } else if let LinkState::Live { .. } = self.link {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use common::Millis;
-use zk_wire::{ByteString, ErrorCode, OpCode, WatchedEvent};
+use zk_wire::{ByteString, ErrorCode, OpCode, SessionId, WatchedEvent};
 
 use super::login::{LoginError, SaslUser};
 use crate::session_state::WatchLost;
@@ -17,6 +17,8 @@ pub(crate) struct CallId(pub(crate) u64);
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Call<C> {
     pub(crate) id: CallId,
+    /// The only session in which it may be made, if it is not any.
+    pub(crate) session: Option<SessionId>,
     pub(crate) caller: C,
 }
 

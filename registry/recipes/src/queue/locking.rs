@@ -274,8 +274,9 @@ impl Claim {
     pub async fn done(mut self) -> Result<(), Error> {
         let mut unanswered: Option<ClientError> = None;
         let mut patience = Patience::new(fastrand::u64(..));
-        while session(&self.client) == self.owner {
-            let both = self.client.transaction().delete(&self.entry.path, Expected::Any);
+        let client = self.client.in_session(self.owner);
+        loop {
+            let both = client.transaction().delete(&self.entry.path, Expected::Any);
             let Err(error) = both.delete(&self.path, Expected::Any).commit().await else {
                 self.is_over = true;
                 return Ok(());
@@ -286,6 +287,7 @@ impl Claim {
                     // In this session nobody but us removes them.
                     return if self.is_over { Ok(()) } else { Err(self.lost()) };
                 }
+                _ if matches!(error, ClientError::SessionExpired { .. }) => break,
                 _ if error.may_have_been_applied() => unanswered = Some(error),
                 _ if error.is_retryable() => {}
                 _ => return Err(Error::of(RECIPE, &self.path)(error)),

@@ -8,12 +8,15 @@ use proptest::prelude::*;
 use tokio::task::JoinSet;
 use zk_client::ErrorCode;
 use zk_mini::history::EntryKind;
+use zk_mini::testing::in_virtual_time;
 use zk_mini::testing::{Day, Incident, days};
-use zk_mini::{On, Then};
+use zk_mini::{On, Then, ZkMini};
 use zk_recipes::{Error, LockingQueue, Priority, Queue, QueueNames};
 use zk_wire::OpCode;
 
-use crate::support::{TIMEOUT, client, count, ends_without_a_server, quiet, soon, until, with_server};
+use crate::support::{
+    TIMEOUT, builder, client, count, ends_without_a_server, quiet, soon, until, with_server,
+};
 
 const PATH: &str = "/work";
 
@@ -270,6 +273,38 @@ fn a_claim_that_is_dropped_ends_no_other_when_its_session_expires_meanwhile() {
         tokio::time::sleep(2 * TIMEOUT).await;
         assert!(claim.is_held().await.unwrap());
     });
+}
+
+#[test]
+fn work_that_is_ended_too_late_ends_no_other() {
+    /// What is done with a claim while its session expires, and whether another client has claimed the entry since.
+    const CASES: [(bool, bool); 3] = [(true, false), (true, true), (false, true)];
+    for (seed, (is_done, is_claimed)) in (0..60).flat_map(|seed| CASES.map(|case| (seed, case))) {
+        in_virtual_time(async {
+            let zk = ZkMini::builder().in_memory().auto_advance().seed(seed).start().await.unwrap();
+            let client = builder(&zk).seed(seed).connect().await.unwrap();
+            let queue = LockingQueue::new(&client, PATH);
+            queue.put("a").await.unwrap();
+            let claim = queue.claim().await.unwrap();
+            let session = zk.session_of("/work/taken/entry-100-0000000000").unwrap();
+            session.freeze();
+            let ending =
+                tokio::spawn(
+                    async move { if is_done { claim.done().await } else { claim.give_back().await } },
+                );
+            tokio::time::sleep(TIMEOUT / 10).await;
+            session.expire().await;
+            let other = LockingQueue::new(&self::client(&zk).await, PATH);
+            let theirs = if is_claimed { other.try_claim().await.unwrap() } else { None };
+            session.thaw().await;
+            let ended = soon(ending).await.unwrap();
+            assert_eq!(ended.is_ok(), !is_done, "seed {seed}: {ended:?}");
+            assert_eq!(count(&zk, "/work/entries"), 1, "seed {seed}: nobody has done it");
+            if let Some(theirs) = theirs {
+                theirs.done().await.unwrap();
+            }
+        });
+    }
 }
 
 #[test]

@@ -237,7 +237,12 @@ fn a_burst_of_outputs_does_not_hold_memory_for_ever() {
     for id in 0..3 * KEPT_ENTRIES as u64 {
         // One output for each call beyond the limit of the pending ones, all before the first is taken.
         let request = Outgoing { op: OpCode::GET_DATA, body: &[], watch: None };
-        rig.session.call(Millis(rig.now), Call { id: CallId(id), caller: () }, request, Millis(0));
+        rig.session.call(
+            Millis(rig.now),
+            Call { id: CallId(id), session: None, caller: () },
+            request,
+            Millis(0),
+        );
     }
     rig.input(Input::Timeout);
     assert!(rig.completed.len() > KEPT_ENTRIES);

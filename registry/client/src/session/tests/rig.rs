@@ -399,7 +399,7 @@ impl Rig {
             self.watching.insert(id, key.clone());
         }
         let deadline = Millis(self.now + 10_000);
-        let call = Call { id: CallId(id), caller: () };
+        let call = Call { id: CallId(id), session: None, caller: () };
         self.session.call(Millis(self.now), call, Outgoing { op, body, watch }, deadline);
         self.drain();
     }
