@@ -8,15 +8,29 @@ use crate::members::{Members, SkipReason, Skipped};
 use crate::merge::merge;
 use crate::node::ServiceNode;
 
+/// Maximum number of looks while connections are lost.
+const LOOKS: u32 = 4;
+
 /// Looks at the service in each format, one after the other, and joins what they show.
 pub(crate) async fn discover(nodes: &[ServiceNode], filter: &Filter) -> Result<Members, Error> {
     let mut formats = Vec::with_capacity(nodes.len());
     for node in nodes {
-        formats.push(look(node).await?);
+        formats.push(look_again(node).await?);
     }
     let mut members = if formats.len() > 1 { merge(&formats) } else { formats.pop().unwrap_or_default() };
     members.instances.retain(|_, instance| filter.accepts(instance));
     Ok(members)
+}
+
+/// Looks again if the connection or the session is lost meanwhile. The next look waits for another connection.
+async fn look_again(node: &ServiceNode) -> Result<Members, Error> {
+    for _ in 1..LOOKS {
+        match look(node).await {
+            Err(Error::ConnectionLost { sent: true, .. } | Error::SessionExpired { .. }) => {}
+            looked => return looked,
+        }
+    }
+    look(node).await
 }
 
 /// Lists the node's children and reads all of them at once. A service without a node has no members.

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use common::log::quietly;
 use tokio::sync::watch;
 use zk_client::{
-    Acl, Client, Clock, CreateMode, Error, ErrorCode, Expected, SessionState, SessionStates, Watch,
-    WeakClient,
+    Acl, Client, Clock, CreateMode, Error, ErrorCode, Expected, SessionId, SessionState, SessionStates,
+    Watch, WeakClient,
 };
 
 use super::core::{
@@ -26,6 +26,8 @@ use crate::node::{ServiceNode, fired};
 pub(crate) struct Driver {
     core: Core,
     clock: Clock,
+    /// Session in which steps are performed; one that comes too late must not touch the node of another client.
+    session: SessionId,
     nodes: Vec<NodeTask>,
     handled: u64,
 }
@@ -71,6 +73,7 @@ impl Driver {
         Self {
             core: Core::new(seed, publication.names(), publication.id(), on_delete, data),
             clock,
+            session: SessionId::NONE,
             nodes: nodes.collect(),
             handled: 0,
         }
@@ -89,7 +92,7 @@ impl Driver {
         while is_open {
             while let Some((index, step)) = self.core.poll_output() {
                 if let Some(task) = self.nodes.get_mut(index) {
-                    task.step = Some(Box::pin(perform(task.place.clone(), step)));
+                    task.step = Some(Box::pin(perform(task.place.clone(), self.session, step)));
                 }
             }
             self.report(&reports);
@@ -135,6 +138,9 @@ impl Driver {
     /// Returns false once the client is closed.
     fn handle_state(&mut self, state: Option<SessionState>) -> bool {
         let Some(input) = state.and_then(connection) else { return false };
+        if let NodeInput::Connected(session) = input {
+            self.session = session;
+        }
         self.core.handle(self.clock.now(), Input::All(input));
         true
     }
@@ -236,9 +242,10 @@ fn connection(state: SessionState) -> Option<NodeInput> {
 }
 
 /// Performs a step; never ends once the client is about to close.
-async fn perform(place: NodePlace, step: Output) -> Result<Performed, Error> {
+async fn perform(place: NodePlace, session: SessionId, step: Output) -> Result<Performed, Error> {
     let NodePlace { client, parent, codec, acl, .. } = place;
     let Some(client) = client.upgrade() else { return pending().await };
+    let client = client.in_session(session);
     let outcome = match step {
         Output::EnsureParent => {
             let mode = match codec.parents() {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use registry::{Members, Registry, Status, SubscribeOptions, Subscription};
 use tokio::time::Instant;
 use zk_client::{Acl, Client, CreateMode, Expected, Perms};
-use zk_mini::ZkMini;
 use zk_mini::history::EntryKind;
 use zk_mini::testing::in_virtual_time;
+use zk_mini::{On, Then, ZkMini};
+use zk_wire::OpCode;
 
 use crate::support::{at, members, ports, registry, server, soon, stranger};
 
@@ -22,6 +23,19 @@ async fn in_simulation() -> (ZkMini, Registry, Registry) {
 
 async fn holding(caller: &Registry) -> Subscription {
     caller.subscribe_with("demo", SubscribeOptions::default().empty_after(BOUND)).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_look_outlives_connections_that_are_lost() {
+    let zk = server().await;
+    let registry = registry(&zk).await;
+    let _one = soon(registry.register("demo", at(1))).await.unwrap();
+    let lost = [OpCode::GET_CHILDREN2, OpCode::GET_DATA]
+        .map(|op| zk.fault(On::op(op).times(1), Then::apply_and_lose_reply()));
+    assert_eq!(ports(&soon(registry.discover("demo")).await.unwrap()), [1]);
+    assert_eq!(lost.map(|fault| fault.fired()), [1, 1]);
+    let _lost = zk.fault(On::op(OpCode::GET_CHILDREN2), Then::apply_and_lose_reply());
+    assert!(soon(registry.discover("demo")).await.is_err(), "but not all of them");
 }
 
 #[test]
