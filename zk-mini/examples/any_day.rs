@@ -1,6 +1,6 @@
 //! An election on random bad days: two ways to stand for it, and the shortest day that breaks the careless one.
 //!
-//! `cargo run -p zk-mini --features testing --example any_day`
+//! `cargo run -p zk-mini --features proptest --example any_day`
 
 use std::error::Error;
 use std::future::ready;
