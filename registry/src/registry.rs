@@ -279,8 +279,8 @@ impl Registry {
     }
 
     #[cfg(feature = "embedded")]
-    pub(crate) fn with_server(mut self, server: zk_mini::ZkMini) -> Self {
-        self.server = Some(Arc::new(server));
+    pub(crate) fn with_server(mut self, server: crate::embedded::Server) -> Self {
+        self.server = Some(server);
         self
     }
 

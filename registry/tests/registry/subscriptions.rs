@@ -243,6 +243,25 @@ async fn an_embedded_registry_works_as_any_other() {
     assert_eq!(error.code(), Some(ErrorCode::NOT_EMPTY));
 }
 
+#[tokio::test]
+async fn what_an_embedded_registry_has_made_keeps_its_server() {
+    let registry = soon(Registry::embedded()).await.unwrap();
+    let zk = zk_mini::Handle::clone(registry.server().unwrap());
+    let mut subscription = soon(registry.subscribe("demo")).await.unwrap();
+    let registration = soon(registry.register("demo", at(1))).await.unwrap();
+    drop(registry);
+    members(&mut subscription, |members| ports(members) == [1]).await;
+    soon(registration.withdraw()).await.unwrap();
+    members(&mut subscription, Members::is_empty).await;
+    drop(subscription);
+    soon(async {
+        while !zk.status().stopped {
+            tokio::task::yield_now().await
+        }
+    })
+    .await;
+}
+
 /// Two watchers and three workers have a connection each. Connections break and heal, and sessions expire, in an order that a
 /// seed decides. In the end all watchers see all workers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
