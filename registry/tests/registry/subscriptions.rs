@@ -256,7 +256,7 @@ async fn what_an_embedded_registry_has_made_keeps_its_server() {
     drop(subscription);
     soon(async {
         while !zk.status().stopped {
-            tokio::task::yield_now().await
+            tokio::task::yield_now().await;
         }
     })
     .await;

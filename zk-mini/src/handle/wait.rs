@@ -81,13 +81,26 @@ impl Handle {
     /// Describes the state in lines.
     fn describe(&self) -> String {
         let (sessions, connections) = (self.sessions(), self.connections());
-        let frozen = if self.is_frozen() { ", frozen" } else { "" };
+        let status = self.status();
         let mut lines = vec![format!(
-            "the server is at zxid {}, with {} and {}{frozen}",
-            self.last_zxid(),
+            "the server is at zxid {}, with {} and {}",
+            status.last_zxid,
             count(sessions.len() as u64, "session"),
             count(connections.len() as u64, "connection"),
         )];
+        let rules = self.faults().len() as u64;
+        for (holds, line) in [
+            (status.stopped, "it is stopped".to_owned()),
+            (status.down, "it is down".to_owned()),
+            (status.frozen, "it is frozen".to_owned()),
+            (status.clock_held, "its clock is held: time passes by `advance` alone".to_owned()),
+            (status.read_only, "its disk is lost, and it refuses writes".to_owned()),
+            (rules > 0, format!("it has {}", count(rules, "fault rule"))),
+        ] {
+            if holds {
+                lines.push(line);
+            }
+        }
         lines.extend(sessions.iter().take(SESSIONS).map(ToString::to_string));
         if sessions.len() > SESSIONS {
             lines.push(format!("and {} more sessions", sessions.len() - SESSIONS));

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use tokio::io::AsyncReadExt;
-use zk_mini::{Session, ZkMini};
+use zk_mini::{On, Session, Then, ZkMini};
 
 use crate::raw::{CREATE, EPHEMERAL, GET_DATA, PATIENCE, PING, Raw, create, get_data, resume_request};
 
@@ -222,6 +222,33 @@ async fn a_condition_that_never_holds_ends_with_a_description() {
     assert!(text.starts_with("the condition did not hold within 20ms\nthe server is at zxid"), "{text}");
     assert!(text.contains("client in this process, heard 0ns ago"), "{text}");
     assert!(text.contains("\nwhat happened last:\n"), "{text}");
+    assert!(!text.contains("\nit is ") && !text.contains("fault rule"), "{text}");
+    zk.freeze();
+    let _rule = zk.fault(On::connect(), Then::refuse());
+    let text = zk.wait_for(|_| false, Duration::from_millis(20)).await.unwrap_err().to_string();
+    for reason in ["it is frozen", "its clock is held", "it has 1 fault rule"] {
+        assert!(text.contains(&format!("\n{reason}")), "{text}");
+    }
+    let handle = zk_mini::Handle::clone(&zk);
+    zk.stop().await;
+    let text = handle.wait_for(|_| false, Duration::from_millis(20)).await.unwrap_err().to_string();
+    assert!(text.contains("\nit is stopped\n"), "{text}");
+}
+
+#[tokio::test]
+async fn explain_tells_of_kinds_in_a_snapshot_and_of_faults_at_an_expiry() {
+    let zk = started(false, true).await;
+    let mut raw = connected(&zk, 40_000).await;
+    raw.create("/e", EPHEMERAL).await;
+    let snapshot = zk.snapshot();
+    let _held = zk.fault(On::expiry(), Then::hold_ephemerals(Duration::from_secs(30)));
+    zk.session_of("/e").unwrap().expire().await;
+    let history = zk.history().to_string();
+    assert!(history.contains("at expiry: hold the ephemeral nodes for 30s"), "{history}");
+    zk.reset().await.unwrap();
+    zk.restore(&snapshot).await.unwrap();
+    let told = zk.explain("/e").to_string();
+    assert!(told.contains("created by the restore of a snapshot: ephemeral, 1 byte"), "{told}");
 }
 
 #[tokio::test]

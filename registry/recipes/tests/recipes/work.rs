@@ -277,7 +277,7 @@ fn a_claim_that_is_dropped_ends_no_other_when_its_session_expires_meanwhile() {
 
 #[test]
 fn work_that_is_ended_too_late_ends_no_other() {
-    /// What is done with a claim while its session expires, and whether another client has claimed the entry since.
+    /// Ways to end a claim while its session expires: done or given back, and whether another client has claimed the entry since.
     const CASES: [(bool, bool); 3] = [(true, false), (true, true), (false, true)];
     for (seed, (is_done, is_claimed)) in (0..60).flat_map(|seed| CASES.map(|case| (seed, case))) {
         in_virtual_time(async {

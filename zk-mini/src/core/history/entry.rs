@@ -305,9 +305,12 @@ impl Core {
                 entry.kind = EntryKind::Fault;
                 entry.xid = Some(record.xid).filter(|_| entry.op.is_some());
                 entry.what = tail().into();
-                let event = (record.code != 0).then(|| record.event().to_string());
-                let hit = event.or_else(|| entry.op.map(|op| op.to_string()));
-                let hit = hit.unwrap_or_else(|| "handshake".into());
+                let hit = match (record.code, entry.op) {
+                    (Record::EXPIRY, _) => "expiry".into(),
+                    (0, Some(op)) => op.to_string(),
+                    (0, None) => "handshake".into(),
+                    _ => record.event().to_string(),
+                };
                 entry.because = Some(format!("fault {} at {hit}{}", record.extra, entry.path_text()));
             }
             // Those set quietly are no entries.

@@ -55,11 +55,10 @@ mod view;
 use bytes::Bytes;
 use zk_wire::{ErrorCode, EventType, Fields, Millis, OpCode, SessionId, UnixMillis, Xid, Zxid};
 
-use crate::core::faults::{FaultId, Hit, Then};
+use crate::core::faults::{FaultId, Hit, HitKind, Then};
 use crate::core::message::{ConnId, Note, Part, Peer, Refusal};
 use crate::core::requests::call::{Answer, Call, Failure, Reply};
 use crate::core::tree::before::Before;
-use crate::core::txn::NodeKind;
 
 pub(crate) use cause::{Cause, EndReason, SessionEnd, Told};
 pub use entry::{Entry, EntryKind};
@@ -307,7 +306,10 @@ impl Recorder {
             conn: hit.connection.unwrap_or(ConnId(0)),
             op: Record::short(hit.op.unwrap_or(OpCode(0))),
             xid: hit.xid.unwrap_or(Xid(0)),
-            code: hit.event.and_then(|event| i16::try_from(event.0).ok()).unwrap_or(0),
+            code: match hit.kind {
+                HitKind::Expiry => Record::EXPIRY,
+                _ => hit.event.and_then(|event| i16::try_from(event.0).ok()).unwrap_or(0),
+            },
             extra: u32::try_from(rule.0).unwrap_or(u32::MAX),
             what: What::Fault,
             ..self.stamped()
@@ -371,14 +373,8 @@ impl Recorder {
         let version = version.cast_unsigned();
         match before {
             Before::Created { kind, data_len, pzxid, created_children } => {
-                let kind = match kind {
-                    NodeKind::Persistent => 0,
-                    NodeKind::Ephemeral(_) => 1,
-                    NodeKind::Container => 2,
-                    NodeKind::Ttl(_) => 3,
-                };
                 let len = u32::try_from(data_len).unwrap_or(u32::MAX);
-                self.change((What::Created, kind, len), path, None, |marks| {
+                self.change((What::Created, Record::kind(kind), len), path, None, |marks| {
                     Numbers([pzxid.0, whole(created_children, marks)])
                 });
             }

@@ -3,6 +3,7 @@
 use zk_wire::{ErrorCode, EventType, OpCode, SessionId, UnixMillis, Xid, Zxid};
 
 use crate::core::message::ConnId;
+use crate::core::txn::NodeKind;
 
 /// Event of the server, as it is stored. Its text is kept apart: a path, and behind it further bytes.
 #[derive(Clone, Copy, Debug)]
@@ -56,6 +57,19 @@ impl Record {
 
     /// Code of a request whose connection was closed instead of an answer.
     pub(super) const CLOSED: i16 = i16::MIN;
+
+    /// Code of a fault that fired at an expiry: no event has it.
+    pub(super) const EXPIRY: i16 = i16::MIN;
+
+    /// Returns the code of a creation: the kind of the node.
+    pub(super) fn kind(kind: NodeKind) -> i16 {
+        match kind {
+            NodeKind::Persistent => 0,
+            NodeKind::Ephemeral(_) => 1,
+            NodeKind::Container => 2,
+            NodeKind::Ttl(_) => 3,
+        }
+    }
 
     /// Returns an error code as it is stored. No known one is cut.
     pub(super) fn code(code: ErrorCode) -> i16 {

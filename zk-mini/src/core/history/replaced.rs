@@ -63,12 +63,13 @@ impl Core {
     }
 
     fn record_differences(&mut self, earlier: &Tree, why: Replacement) {
-        let mut record = |what, path: &str, extra| {
+        let mut record = |(what, code), path: &str, extra| {
             let record = Record {
                 zxid: self.last_zxid,
                 session: SessionId::NONE,
                 xid: Xid(0),
                 op: Record::short(OpCode(0)),
+                code,
                 extra,
                 what,
                 by: By::Server,
@@ -77,13 +78,13 @@ impl Core {
             self.history.others.push(record, path.as_bytes(), why.by().as_bytes());
         };
         let gone = earlier.iter().filter(|(path, _)| self.tree.get(path).is_none());
-        gone.for_each(|(path, _)| record(What::Deleted, path, 0));
+        gone.for_each(|(path, _)| record((What::Deleted, 0), path, 0));
         for (path, node) in self.tree.iter() {
             let len = u32::try_from(node.data_len()).unwrap_or(u32::MAX);
             match earlier.get(path) {
-                None => record(What::Created, path, len),
+                None => record((What::Created, Record::kind(node.kind())), path, len),
                 Some(before) if before.czxid != node.czxid || before.mzxid != node.mzxid => {
-                    record(What::DataSet, path, node.version.0.cast_unsigned());
+                    record((What::DataSet, 0), path, node.version.0.cast_unsigned());
                 }
                 Some(_) => {}
             }
