@@ -113,8 +113,8 @@ async fn a_client_without_its_registry_calls_the_successors_at_known_addresses()
     let registry = Registry::builder().embedded(holder.server().unwrap()).connect().await.unwrap();
     let client = Client::builder(registry, "test").connect().await.unwrap();
     assert_eq!(who(&client).await.unwrap(), "before");
-    // The registry's server stops with its last handle, so the client is not told of the restart.
-    drop(holder);
+    // So the client is not told of the restart.
+    holder.server().unwrap().take_down().await;
     server.stop().await;
     let _successor = TestServer::start_at("after", addr).await;
     assert_eq!(who(&client).await.unwrap(), "after");
