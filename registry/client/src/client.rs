@@ -463,7 +463,7 @@ impl Client {
 }
 
 impl WeakClient {
-    /// Returns a handle that keeps the client open; `None` if the last one was dropped.
+    /// Returns a handle that keeps the client open; `None` if the last clone of the one that was downgraded has been dropped.
     #[must_use]
     pub fn upgrade(&self) -> Option<Client> {
         self.inner.upgrade().map(|inner| Client { inner })

@@ -41,7 +41,7 @@ struct NodeTask {
     refused: Option<Error>,
 }
 
-/// Where a node of the instance is, and how to reach it.
+/// Place of a node of the instance, with the way to it.
 #[derive(Clone)]
 struct NodePlace {
     client: WeakClient,
